@@ -1,0 +1,60 @@
+// Package ops is the operation table and Dispatch, the only way into Berth: every
+// front reads the table and calls Dispatch, which binds, identifies, replays,
+// authorises, plans, takes the money, commits and answers, in that order.
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"berth"
+	"berth/fleet"
+)
+
+// Answer is what an operation answered to an idempotency key: the replay of
+// the same call gets it again.
+type Answer struct {
+	Principal berth.ID
+	Operation string
+	Key       string // 1 to 255 characters, the caller's
+	Hash      []byte // of the canonical input
+	Out       json.RawMessage
+	Action    berth.ID // the action that it started, if any
+	Receipt   json.RawMessage
+	At        time.Time
+}
+
+// Audit is one line of the append-only audit trail: who did what, and how it
+// ended.
+type Audit struct {
+	At        time.Time
+	Principal berth.ID
+	Key       berth.ID // the API key, if one was used
+	Operation string
+	Subject   berth.ID
+	Front     string // "mcp" or "http" or "cli"
+	Outcome   string // "ok", "started", or an error's code
+}
+
+// Rx reads everything that operations need.
+type Rx interface {
+	fleet.Rx
+	// Answer is the stored answer, or berth.NotFound.
+	Answer(ctx context.Context, principal berth.ID, operation, key string) (Answer, error)
+}
+
+// Tx reads and changes everything that operations need.
+type Tx interface {
+	Rx
+	fleet.Tx
+	InsertAnswer(ctx context.Context, a Answer) error // berth.Conflict where the key has one
+	DeleteAnswers(ctx context.Context, before time.Time) (int64, error)
+	InsertAudit(ctx context.Context, a Audit) error
+}
+
+// Store runs transactions; see fleet.Store.
+type Store interface {
+	Read(ctx context.Context, fn func(Rx) error) error
+	Write(ctx context.Context, fn func(Tx) error) error
+}
