@@ -1,0 +1,103 @@
+package tools
+
+import (
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// guard refuses requests that a web page could have sent without its user's
+// will: those from a foreign origin, and those that reached a local address
+// under a foreign name (DNS rebinding). It reports whether the request may go on.
+func (f *Front) guard(w http.ResponseWriter, r *http.Request) bool {
+	if !f.hostAllowed(r) {
+		http.Error(w, "this server is not called "+r.Host, http.StatusForbidden)
+		return false
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !f.originAllowed(origin) {
+		http.Error(w, "requests from this origin are not allowed", http.StatusForbidden)
+		return false
+	}
+	return true
+}
+
+// hostAllowed reports whether the name that the request addresses is one of ours.
+func (f *Front) hostAllowed(r *http.Request) bool {
+	name := hostname(r.Host)
+	if loopback(name) {
+		return true
+	}
+	if len(f.opts.Hosts) > 0 {
+		return slices.ContainsFunc(f.opts.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return !ok || !loopback(hostname(local.String()))
+}
+
+// originAllowed reports whether a web page of this origin may call.
+func (f *Front) originAllowed(origin string) bool {
+	if slices.Contains(f.opts.Origins, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && loopback(u.Hostname())
+}
+
+// hostname cuts the port from a host, and the brackets from an IPv6 address.
+func hostname(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
+}
+
+// loopback reports whether a name or address can only mean this machine.
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// identify finds out who calls. Without a valid caller it answers 401.
+func (f *Front) identify(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	if f.opts.Identify == nil {
+		return r, true
+	}
+	ctx, err := f.opts.Identify(r)
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+		return nil, false
+	}
+	return r.WithContext(ctx), true
+}
+
+// isJSON reports whether the request says that its body is JSON.
+func isJSON(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
+}
+
+// accepts reports whether the client takes answers of this media type. A
+// client that says nothing takes all.
+func accepts(r *http.Request, kind string) bool {
+	headers := r.Header.Values("Accept")
+	if len(headers) == 0 {
+		return true
+	}
+	family, _, _ := strings.Cut(kind, "/")
+	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		name, _, _ := strings.Cut(item, ";")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case kind, family + "/*", "*/*":
+			return true
+		}
+	}
+	return false
+}
