@@ -88,7 +88,7 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, owner account.P
 }
 
 // Resize starts moving a server to another size.
-func (f *Fleet) Resize(ctx context.Context, tx Tx, s Server, owner account.Principal, size, charge string) (Action, error) {
+func (f *Fleet) Resize(ctx context.Context, tx Tx, s Server, size string, price billing.Price, charge string) (Action, error) {
 	return Action{}, errUnwritten
 }
 
