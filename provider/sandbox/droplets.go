@@ -1,0 +1,259 @@
+package sandbox
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"berth/provider/sandbox/droplet"
+)
+
+// dropletRow is a droplet.
+type dropletRow struct {
+	ID       int        `json:"id"`
+	Name     string     `json:"name"`
+	Hostname string     `json:"hostname"` // the name it was made with
+	Region   string     `json:"region"`
+	Size     string     `json:"size"`
+	VCPUs    int        `json:"vcpus"`
+	Memory   int        `json:"memory"` // MB
+	Disk     int        `json:"disk"`   // GB; a resize may leave it as it was
+	Image    imageRow   `json:"image"`  // as it was when the disk was made from it
+	Status   string     `json:"status"`
+	Addr     netip.Addr `json:"addr"`
+	UserData string     `json:"user_data,omitempty"`
+	Keys     []string   `json:"keys,omitempty"` // public keys for root
+	Features []string   `json:"features"`
+	Tags     []string   `json:"tags,omitempty"`
+	Created  time.Time  `json:"created"`
+	Pending  int        `json:"pending,omitempty"` // the action under way, or 0
+	Instance string     `json:"instance"`          // changes when first-boot data is to run again
+	Gone     bool       `json:"gone,omitempty"`    // deleted; only its machine is yet to go
+}
+
+// The statuses of a droplet.
+const (
+	statusNew    = "new"
+	statusActive = "active"
+	statusOff    = "off"
+)
+
+// dropletView is a droplet as the API shows it.
+type dropletView struct {
+	ID               int       `json:"id"`
+	Name             string    `json:"name"`
+	Memory           int       `json:"memory"`
+	VCPUs            int       `json:"vcpus"`
+	Disk             int       `json:"disk"`
+	DiskInfo         []disk    `json:"disk_info"`
+	Locked           bool      `json:"locked"`
+	Status           string    `json:"status"`
+	Kernel           *struct{} `json:"kernel"` // always null: droplets boot no kernel of their own
+	Created          string    `json:"created_at"`
+	Features         []string  `json:"features"`
+	BackupIDs        []int     `json:"backup_ids"`
+	NextBackupWindow *struct{} `json:"next_backup_window"` // always null: there are no backups
+	SnapshotIDs      []int     `json:"snapshot_ids"`
+	Image            imageView `json:"image"`
+	VolumeIDs        []string  `json:"volume_ids"`
+	Size             size      `json:"size"`
+	SizeSlug         string    `json:"size_slug"`
+	Networks         networks  `json:"networks"`
+	Region           region    `json:"region"`
+	Tags             []string  `json:"tags"`
+	GPU              *gpu      `json:"gpu_info,omitempty"`
+}
+
+type networks struct {
+	V4 []network  `json:"v4"`
+	V6 []struct{} `json:"v6"` // always empty: there is no IPv6
+}
+
+type network struct {
+	Address string `json:"ip_address"`
+	Netmask string `json:"netmask"`
+	Gateway string `json:"gateway"`
+	Type    string `json:"type"`
+}
+
+// view is a droplet as the API shows it now.
+func (c *Cloud) view(s *state, d *dropletRow) dropletView {
+	size := c.catalog.size(d.Size)
+	v := dropletView{
+		ID: d.ID, Name: d.Name, Memory: d.Memory, VCPUs: d.VCPUs, Disk: d.Disk, DiskInfo: localDisk(d.Disk),
+		Locked: c.busy(d), Status: d.Status, Created: timestamp(d.Created), Features: orEmpty(d.Features),
+		BackupIDs: []int{}, SnapshotIDs: s.snapshotsOf(d.ID), Image: d.Image.view(), VolumeIDs: []string{},
+		Size: *size, SizeSlug: d.Size, Networks: networks{V4: []network{}, V6: []struct{}{}},
+		Region: *c.catalog.region(d.Region), Tags: orEmpty(d.Tags), GPU: size.GPU,
+	}
+	if d.Status != statusNew && !c.faults.hidesAddress(d.ID) {
+		v.Networks.V4 = []network{
+			{d.Addr.String(), "255.255.0.0", "127.77.0.1", "public"},
+			{privateAddr(d.Addr).String(), "255.255.0.0", "10.77.0.1", "private"},
+		}
+	}
+	return v
+}
+
+// busy tells whether work is under way that excludes other work.
+func (c *Cloud) busy(d *dropletRow) bool { return d.Pending != 0 || c.booting[d.ID] }
+
+// spec is what a droplet's machine starts with.
+func (d *dropletRow) spec() droplet.Spec {
+	return droplet.Spec{
+		ID: d.machine(), Instance: d.Instance, Hostname: d.Hostname[:min(len(d.Hostname), maxHostname)], Addr: d.Addr,
+		UserData: []byte(d.UserData), AuthorizedKeys: slices.Clone(d.Keys),
+		VCPUs: d.VCPUs, MemoryMB: d.Memory, DiskGB: d.Disk,
+	}
+}
+
+// maxHostname is how long a Linux host name can be; longer names are cut.
+const maxHostname = 64
+
+// machine is the id of a droplet's machine.
+func (d *dropletRow) machine() string { return strconv.Itoa(d.ID) }
+
+// addresses is how many there are for droplets: 127.77.0.0/16 without those
+// that end in 0, 1 or 255, of which some mean a network or its gateway.
+const addresses = 256 * 253
+
+// nextAddr is a free address. It goes round, so that an address rests as long
+// as possible before another droplet, with another host key, gets it.
+func (s *state) nextAddr() (netip.Addr, error) {
+	taken := map[netip.Addr]bool{}
+	for _, d := range s.Droplets {
+		taken[d.Addr] = true
+	}
+	for range addresses {
+		s.LastAddr = (s.LastAddr + 1) % addresses
+		a := netip.AddrFrom4([4]byte{127, 77, byte(s.LastAddr / 253), byte(s.LastAddr%253 + 2)})
+		if !taken[a] {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("all %d addresses are taken", addresses)
+}
+
+// privateAddr is the private address that goes with a public one.
+func privateAddr(public netip.Addr) netip.Addr {
+	a := public.As4()
+	return netip.AddrFrom4([4]byte{10, 77, a[2], a[3]})
+}
+
+// droplet is the droplet that the request's path names.
+func (s *state) droplet(r *http.Request) (*dropletRow, error) {
+	id, err := pathID(r, "droplet")
+	if err != nil {
+		return nil, err
+	}
+	d := s.Droplets[id]
+	if d == nil || d.Gone {
+		return nil, notFound()
+	}
+	return d, nil
+}
+
+// tagged are the droplets that bear a tag, by age.
+func (s *state) tagged(tag string) []*dropletRow {
+	var all []*dropletRow
+	for _, id := range slices.Sorted(maps.Keys(s.Droplets)) {
+		if d := s.Droplets[id]; !d.Gone && slices.Contains(d.Tags, tag) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// listDroplets shows what all given filters let through. Without a tag or a
+// name the list is of droplets without GPUs, unless GPUs are asked for.
+func (c *Cloud) listDroplets(r *http.Request) (reply, error) {
+	q := r.URL.Query()
+	tag, name, kind := q.Get("tag_name"), q.Get("name"), q.Get("type")
+	if kind == "" && tag == "" && name == "" {
+		kind = "droplets"
+	}
+	var shown []dropletView
+	err := c.read(func(s *state) error {
+		for _, id := range slices.Sorted(maps.Keys(s.Droplets)) {
+			d := s.Droplets[id]
+			gpus := c.catalog.size(d.Size).GPU != nil
+			switch {
+			case d.Gone || c.faults.hidesInList(id):
+			case tag != "" && !slices.Contains(d.Tags, tag):
+			case name != "" && !strings.EqualFold(d.Name, name):
+			case kind == "gpus" && !gpus || kind == "droplets" && gpus:
+			default:
+				shown = append(shown, c.view(s, d))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return list(r, "droplets", shown)
+}
+
+func (c *Cloud) getDroplet(r *http.Request) (reply, error) {
+	var view dropletView
+	err := c.read(func(s *state) error {
+		d, err := s.droplet(r)
+		if err != nil {
+			return err
+		}
+		if c.faults.hidesFromGet(d.ID) {
+			return notFound()
+		}
+		view = c.view(s, d)
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(object{"droplet": view})
+}
+
+func (c *Cloud) deleteDroplet(r *http.Request) (reply, error) {
+	err := c.begin(func(s *state) ([]*actionRow, error) {
+		d, err := s.droplet(r)
+		if err != nil {
+			return nil, err
+		}
+		return c.destroy(s, d)
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return noContent()
+}
+
+func (c *Cloud) deleteDropletsByTag(r *http.Request) (reply, error) {
+	tag := r.URL.Query().Get("tag_name")
+	if tag == "" {
+		return reply{}, unprocessable("tag_name is required")
+	}
+	err := c.begin(func(s *state) ([]*actionRow, error) { return c.destroy(s, s.tagged(tag)...) })
+	if err != nil {
+		return reply{}, err
+	}
+	return noContent()
+}
+
+// destroy begins to delete droplets: all of them, or none where one is busy.
+// They are not shown any more unless their deletion is to take time.
+func (c *Cloud) destroy(s *state, all ...*dropletRow) ([]*actionRow, error) {
+	if slices.ContainsFunc(all, c.busy) {
+		return nil, unprocessable(msgPending)
+	}
+	var begun []*actionRow
+	for _, d := range all {
+		d.Gone = c.latency(typeDestroy) <= 0
+		begun = append(begun, s.newAction(typeDestroy, d, c.now()))
+	}
+	return begun, nil
+}

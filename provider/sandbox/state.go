@@ -1,0 +1,148 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// state is all that a cloud remembers.
+type state struct {
+	Version  int                 `json:"version"`
+	Account  string              `json:"account"`   // the account's uuid
+	LastID   int                 `json:"last_id"`   // the last id given out, of any kind
+	LastAddr int                 `json:"last_addr"` // the last address given out, see nextAddr
+	Droplets map[int]*dropletRow `json:"droplets"`
+	Actions  map[int]*actionRow  `json:"actions"`
+	Images   map[int]*imageRow   `json:"images"` // the account's own: snapshots
+	Keys     map[int]*keyRow     `json:"keys"`
+	Tags     map[string]*tagRow  `json:"tags"`
+}
+
+const (
+	stateVersion = 1
+	firstID      = 100_000_000 // real ids have nine digits as well
+)
+
+// nextID gives out an id. Ids are unique across all kinds.
+func (s *state) nextID() int {
+	s.LastID++
+	return s.LastID
+}
+
+// loadState reads the state from a file, or makes that of a new account.
+func loadState(path string) (state, error) {
+	s := state{
+		Version:  stateVersion,
+		Account:  newUUID(),
+		LastID:   firstID,
+		Droplets: map[int]*dropletRow{},
+		Actions:  map[int]*actionRow{},
+		Images:   map[int]*imageRow{},
+		Keys:     map[int]*keyRow{},
+		Tags:     map[string]*tagRow{},
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("sandbox: read the state: %w", err)
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("sandbox: the state in %s is damaged: %w", path, err)
+	}
+	if s.Version != stateVersion {
+		return s, fmt.Errorf("sandbox: the state in %s has version %d; this program knows %d", path, s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// read runs f with the state, which f may not change nor keep parts of.
+func (c *Cloud) read(f func(s *state) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f(&c.state)
+}
+
+// write runs f with the state and returns when what f changed is on disk. An f
+// that returns an error must have changed nothing.
+func (c *Cloud) write(f func(s *state) error) error {
+	c.mu.Lock()
+	if err := f(&c.state); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	c.dirty++
+	c.mu.Unlock()
+	return c.save()
+}
+
+// save writes the state as it is now. Whoever waits for the file while another
+// writes finds its own change written by the next one who gets in, so that many
+// changes at once cost few writes.
+func (c *Cloud) save() error {
+	c.mu.Lock()
+	wanted := c.dirty
+	c.mu.Unlock()
+
+	c.file.mu.Lock()
+	defer c.file.mu.Unlock()
+	if c.file.saved >= wanted {
+		return nil
+	}
+	c.mu.Lock()
+	data, err := json.Marshal(&c.state)
+	seen := c.dirty
+	c.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("sandbox: encode the state: %w", err)
+	}
+	if err := writeFile(c.file.path, data); err != nil {
+		return fmt.Errorf("sandbox: save the state: %w", err)
+	}
+	c.file.saved = seen
+	return nil
+}
+
+// file is the state on disk.
+type file struct {
+	path  string
+	mu    sync.Mutex
+	saved uint64 // the value of Cloud.dirty that the file holds
+}
+
+// writeFile replaces a file at once: after a crash there is the old content or
+// the new. Only the owner may read it.
+func writeFile(path string, data []byte) error {
+	dir, name := filepath.Split(path)
+	f, err := os.CreateTemp(dir, name+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in dir last through a power failure.
+func syncDir(dir string) error {
+	if dir == "" {
+		dir = "."
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

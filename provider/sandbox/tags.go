@@ -1,0 +1,235 @@
+package sandbox
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// tagRow is a tag. What bears it says so itself.
+type tagRow struct {
+	Created time.Time `json:"created"`
+}
+
+// maxTags bounds the account's tags. Clients that give each droplet a tag of
+// its own leave many behind; the oldest that nothing bears makes room.
+const maxTags = 5000
+
+var tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_\-:]{1,255}$`)
+
+// addTags makes the tags that do not exist yet.
+func (s *state) addTags(names []string, now time.Time) error {
+	for _, name := range names {
+		if !tagPattern.MatchString(name) {
+			return unprocessable("Tag %.80q may only have letters, numbers, colons, dashes and underscores, at most 255", name)
+		}
+	}
+	for _, name := range names {
+		if s.Tags[name] != nil {
+			continue
+		}
+		if len(s.Tags) >= maxTags && !s.dropUnusedTag() {
+			return unprocessable("The account has %d tags, which is the most", maxTags)
+		}
+		s.Tags[name] = &tagRow{Created: now}
+	}
+	return nil
+}
+
+// dropUnusedTag forgets the oldest tag that nothing bears, if there is one.
+func (s *state) dropUnusedTag() bool {
+	droplets, images := s.tagUse()
+	oldest := ""
+	for name, t := range s.Tags {
+		if droplets[name]+images[name] == 0 && (oldest == "" || t.Created.Before(s.Tags[oldest].Created)) {
+			oldest = name
+		}
+	}
+	delete(s.Tags, oldest)
+	return oldest != ""
+}
+
+// tagUse counts the droplets and images that bear each tag.
+func (s *state) tagUse() (droplets, images map[string]int) {
+	droplets, images = map[string]int{}, map[string]int{}
+	for _, d := range s.Droplets {
+		for _, t := range d.Tags {
+			if !d.Gone {
+				droplets[t]++
+			}
+		}
+	}
+	for _, i := range s.Images {
+		for _, t := range i.Tags {
+			images[t]++
+		}
+	}
+	return droplets, images
+}
+
+func tagView(name string, droplets, images int) object {
+	count := func(n int) object { return object{"count": n} }
+	return object{"name": name, "resources": object{
+		"count":            droplets + images,
+		"droplets":         count(droplets),
+		"images":           count(images),
+		"volumes":          count(0),
+		"volume_snapshots": count(0),
+		"databases":        count(0),
+	}}
+}
+
+// distinct is the list without repetitions, in its order.
+func distinct(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (c *Cloud) createTag(r *http.Request) (reply, error) {
+	var body struct {
+		Name string `json:"name"`
+	}
+	if err := decode(r, &body); err != nil {
+		return reply{}, err
+	}
+	var view object
+	err := c.write(func(s *state) error {
+		if err := s.addTags([]string{body.Name}, c.now()); err != nil {
+			return err
+		}
+		droplets, images := s.tagUse()
+		view = tagView(body.Name, droplets[body.Name], images[body.Name])
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusCreated, object{"tag": view}}, nil
+}
+
+func (c *Cloud) listTags(r *http.Request) (reply, error) {
+	var shown []object
+	err := c.read(func(s *state) error {
+		droplets, images := s.tagUse()
+		for _, name := range slices.Sorted(maps.Keys(s.Tags)) {
+			shown = append(shown, tagView(name, droplets[name], images[name]))
+		}
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return list(r, "tags", shown)
+}
+
+func (c *Cloud) getTag(r *http.Request) (reply, error) {
+	name := r.PathValue("tag")
+	var view object
+	err := c.read(func(s *state) error {
+		if s.Tags[name] == nil {
+			return notFound()
+		}
+		droplets, images := s.tagUse()
+		view = tagView(name, droplets[name], images[name])
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(object{"tag": view})
+}
+
+func (c *Cloud) deleteTag(r *http.Request) (reply, error) {
+	name := r.PathValue("tag")
+	err := c.write(func(s *state) error {
+		if s.Tags[name] == nil {
+			return notFound()
+		}
+		for _, d := range s.Droplets {
+			d.Tags = without(d.Tags, name)
+		}
+		for _, i := range s.Images {
+			i.Tags = without(i.Tags, name)
+		}
+		delete(s.Tags, name)
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return noContent()
+}
+
+func without(tags []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(tags), func(t string) bool { return t == name })
+}
+
+func (c *Cloud) tagResources(r *http.Request) (reply, error) {
+	return c.retag(r, func(tags []string, name string) []string { return distinct(append(slices.Clone(tags), name)) })
+}
+
+func (c *Cloud) untagResources(r *http.Request) (reply, error) { return c.retag(r, without) }
+
+// retag changes the tags of the resources that the request names: of all, or
+// of none where one does not exist.
+func (c *Cloud) retag(r *http.Request, change func(tags []string, name string) []string) (reply, error) {
+	var body struct {
+		Resources []struct {
+			ID   reference `json:"resource_id"`
+			Type string    `json:"resource_type"`
+		} `json:"resources"`
+	}
+	if err := decode(r, &body); err != nil {
+		return reply{}, err
+	}
+	name := r.PathValue("tag")
+	err := c.write(func(s *state) error {
+		if s.Tags[name] == nil {
+			return notFound()
+		}
+		var found []*[]string
+		for _, res := range body.Resources {
+			tags, err := s.tagsOf(string(res.ID), res.Type)
+			if err != nil {
+				return err
+			}
+			found = append(found, tags)
+		}
+		for _, tags := range found {
+			*tags = change(*tags, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return noContent()
+}
+
+// tagsOf are the tags of a resource, to be changed in place.
+func (s *state) tagsOf(name, kind string) (*[]string, error) {
+	id, err := strconv.Atoi(name)
+	switch kind {
+	case "droplet":
+		if d := s.Droplets[id]; err == nil && d != nil && !d.Gone {
+			return &d.Tags, nil
+		}
+	case "image":
+		if i := s.Images[id]; err == nil && i != nil {
+			return &i.Tags, nil
+		}
+	case "volume", "volume_snapshot", "database":
+		return nil, notOffered("tags on resources of type " + kind)
+	default:
+		return nil, unprocessable("resource_type %.40q is invalid", kind)
+	}
+	return nil, notFound()
+}
