@@ -178,8 +178,8 @@ func (f *Front) serveCall(w http.ResponseWriter, r *http.Request, c *connection,
 		f.refuse(w, m.id, err)
 		return
 	}
-	defer c.wg.Done()
-	f.answer(stream, c.finish(x), http.StatusOK)
+	defer c.finish(x)
+	f.answer(stream, c.run(x), http.StatusOK)
 }
 
 // answer ends a stream with a response, or without one if there is none.

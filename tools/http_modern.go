@@ -31,6 +31,7 @@ func (f *Front) serveModern(w http.ResponseWriter, r *http.Request, m message) {
 		f.refuse(w, m.id, err)
 		return
 	}
+	defer x.end()
 	reply := x.run()
 	f.answer(stream, reply, modernStatus(x.code))
 }

@@ -63,15 +63,10 @@ func (c *connection) begin(ctx context.Context, m message, emit func([]byte) err
 	return x, nil
 }
 
-// finish runs a request that begin took up, as soon as fewer than MaxCalls
-// others run, and returns its response; nil if it was cancelled. Whoever calls
-// it tells c.wg when the response is written.
-func (c *connection) finish(x *exchange) []byte {
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.calls, string(x.msg.id))
-	}()
+// run runs a request that begin took up, as soon as fewer than MaxCalls others
+// run, and returns its response; nil if it was cancelled. The caller writes the
+// response and then calls finish.
+func (c *connection) run(x *exchange) []byte {
 	// A subscription only waits, so it takes no place from a call.
 	if !x.listens {
 		select {
@@ -85,7 +80,17 @@ func (c *connection) finish(x *exchange) []byte {
 	if x.msg.method == string(mcp.MethodInitialize) && !x.msg.modern() && c.Initialized() {
 		c.register()
 	}
+	// The id is free again before the client can know the response.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.calls, string(x.msg.id))
 	return reply
+}
+
+// finish ends a request whose response is written.
+func (c *connection) finish(x *exchange) {
+	x.end()
+	c.wg.Done()
 }
 
 // register makes the connection known to the server for notifications that
@@ -119,8 +124,8 @@ func (c *connection) start(ctx context.Context, m message, send func([]byte) err
 
 // complete runs a request that has begun and sends its response.
 func (c *connection) complete(x *exchange) {
-	defer c.wg.Done()
-	if reply := c.finish(x); reply != nil {
+	defer c.finish(x)
+	if reply := c.run(x); reply != nil {
 		c.report(x.msg, x.emit(reply))
 	}
 }
@@ -180,13 +185,6 @@ func (c *connection) unsubscribe(reason error) {
 			x.cancel(reason)
 		}
 	}
-}
-
-// busy reports whether calls are under way.
-func (c *connection) busy() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.calls) > 0
 }
 
 // RequestElicitation asks the legacy client's user for input, on the stream of

@@ -48,8 +48,8 @@ type exchange struct {
 	begun    bool // a progress was sent
 }
 
-// newExchange prepares a request. ctx ends the call when it is done; the
-// exchange must be run, or released, by the caller.
+// newExchange prepares a request, which ends early when ctx is done. The caller
+// runs it once and calls end when its response is written.
 func (f *Front) newExchange(ctx context.Context, c *client, m message, emit func([]byte) error) (*exchange, error) {
 	x := &exchange{client: c, front: f, msg: m, emit: emit, listens: m.listens()}
 	if m.modern() {
@@ -68,8 +68,6 @@ func (f *Front) newExchange(ctx context.Context, c *client, m message, emit func
 // after all its notifications were written. It returns nil when the client
 // cancelled the request and so expects no response.
 func (x *exchange) run() []byte {
-	defer x.front.release(x)
-	defer x.cancel(nil)
 	if x.listens {
 		if err := x.front.server.RegisterSession(x.ctx, x); err != nil {
 			return encodeRejection(x.msg.id, fmt.Errorf("subscribe: %w", err))
@@ -84,6 +82,12 @@ func (x *exchange) run() []byte {
 		return nil
 	}
 	return x.encode(reply)
+}
+
+// end closes the books on a request whose response is written.
+func (x *exchange) end() {
+	x.cancel(nil)
+	x.front.release(x)
 }
 
 // handle calls the MCP server. A panic in a tool is an internal error of this

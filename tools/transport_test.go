@@ -1,0 +1,662 @@
+package tools
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// deadline bounds every wait of a test.
+const deadline = 20 * time.Second
+
+// fixture is an MCP server whose tools do what the transports must cope with.
+type fixture struct {
+	server *server.MCPServer
+	waits  chan struct{} // one value per call of wait that has started
+	ends   chan error    // the context's cause when a call of wait ended
+	open   chan struct{} // lets calls of wait end
+}
+
+func newFixture() *fixture {
+	fx := &fixture{
+		server: server.NewMCPServer("fixture", "1", server.WithToolCapabilities(true), server.WithResourceCapabilities(true, true), server.WithElicitation()),
+		waits:  make(chan struct{}, 100),
+		ends:   make(chan error, 100),
+		open:   make(chan struct{}),
+	}
+	fx.server.AddTool(mcp.NewTool("echo", mcp.WithString("text")), func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(r.GetString("text", "")), nil
+	})
+	fx.server.AddTool(mcp.NewTool("count", mcp.WithNumber("n")), fx.count)
+	fx.server.AddTool(mcp.NewTool("wait"), fx.wait)
+	fx.server.AddTool(mcp.NewTool("whoami"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(fmt.Sprint(CallerFrom(ctx))), nil
+	})
+	fx.server.AddTool(mcp.NewTool("refuse"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return nil, Refuse(ctx, mcp.MISSING_REQUIRED_CLIENT_CAPABILITY, "elicitation is needed", map[string]any{"requiredCapabilities": "elicitation"})
+	})
+	fx.server.AddTool(mcp.NewTool("panic"), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		panic("a defect")
+	})
+	fx.server.AddTool(mcp.NewTool("grow"), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		fx.server.AddTool(mcp.NewTool("grown"), fx.wait)
+		return mcp.NewToolResultText("grown"), nil
+	})
+	fx.server.AddTool(mcp.NewTool("ask"), func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		if answer := server.ElicitationResponse(r.Params.InputResponses, "ok"); answer != nil {
+			return mcp.NewToolResultText(string(answer.Action)), nil
+		}
+		return server.NewInputRequestBuilder("state").Elicit("ok", mcp.ElicitationParams{
+			Message: "Really?", RequestedSchema: map[string]any{"type": "object", "properties": map[string]any{}},
+		}).ToolResult(), nil
+	})
+	return fx
+}
+
+// count sends n progress notifications as fast as it can.
+func (fx *fixture) count(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	n := r.GetInt("n", 0)
+	for i := range n {
+		err := fx.server.SendNotificationToClient(ctx, "notifications/progress", map[string]any{
+			"progressToken": r.Params.Meta.ProgressToken, "progress": i + 1, "total": n,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("progress %d: %w", i+1, err)
+		}
+	}
+	return mcp.NewToolResultText("counted"), nil
+}
+
+// wait returns when the test opens the gate or the call is cancelled.
+func (fx *fixture) wait(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	fx.waits <- struct{}{}
+	select {
+	case <-fx.open:
+		fx.ends <- nil
+	case <-ctx.Done():
+		fx.ends <- context.Cause(ctx)
+	}
+	return mcp.NewToolResultText("waited"), nil
+}
+
+// newTestFront returns a front over the fixture, shut down with the test.
+func newTestFront(t *testing.T, fx *fixture, o Options) *Front {
+	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	f := NewFront(fx.server, o)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		if err := f.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+	})
+	return f
+}
+
+// serve mounts a front as a process would.
+func serve(t *testing.T, f *Front) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", f.HTTPHandler())
+	mux.Handle("/sse", f.SSEHandler())
+	mux.Handle("/sse/", f.SSEHandler())
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// arrival is any JSON-RPC message a server sends.
+type arrival struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params struct {
+		Token    json.RawMessage `json:"progressToken"`
+		Progress float64         `json:"progress"`
+		Meta     map[string]any  `json:"_meta"`
+	} `json:"params"`
+	Result json.RawMessage          `json:"result"`
+	Error  *mcp.JSONRPCErrorDetails `json:"error"`
+}
+
+// outcome is what one call brought, in the order of its arrival.
+type outcome struct {
+	progress []float64
+	reply    arrival
+}
+
+// text returns the text of a tool's result, or of the error.
+func (o outcome) text() string {
+	if o.reply.Error != nil {
+		return fmt.Sprintf("error %d: %s", o.reply.Error.Code, o.reply.Error.Message)
+	}
+	var r struct{ Content []struct{ Text string } }
+	if err := json.Unmarshal(o.reply.Result, &r); err != nil || len(r.Content) == 0 {
+		return string(o.reply.Result)
+	}
+	return r.Content[0].Text
+}
+
+// ledger sorts the frames of one stream to the calls that are open on it. It
+// reports every frame that belongs to none: those are misrouted or late.
+type ledger struct {
+	t      *testing.T
+	mu     sync.Mutex
+	open   map[string]*outcome
+	done   map[string]chan outcome
+	others chan arrival // notifications and requests that belong to no call
+}
+
+func newLedger(t *testing.T) *ledger {
+	return &ledger{t: t, open: map[string]*outcome{}, done: map[string]chan outcome{}, others: make(chan arrival, 100)}
+}
+
+func (l *ledger) expect(id string) <-chan outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[id] = &outcome{}
+	l.done[id] = make(chan outcome, 1)
+	return l.done[id]
+}
+
+func (l *ledger) take(text []byte) {
+	var f arrival
+	if err := json.Unmarshal(text, &f); err != nil {
+		l.t.Errorf("not a JSON-RPC message: %q: %v", text, err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case f.Method == "notifications/progress":
+		o, ok := l.open[string(f.Params.Token)]
+		if !ok {
+			l.t.Errorf("progress %v for call %s is late or misrouted", f.Params.Progress, f.Params.Token)
+			return
+		}
+		o.progress = append(o.progress, f.Params.Progress)
+	case f.Method != "":
+		l.others <- f
+	default:
+		o, ok := l.open[string(f.ID)]
+		if !ok {
+			l.t.Errorf("response to %s, which is not open: %s", f.ID, text)
+			return
+		}
+		delete(l.open, string(f.ID))
+		o.reply = f
+		l.done[string(f.ID)] <- *o
+	}
+}
+
+// wire is one client of one transport, at the level of messages.
+type wire interface {
+	// post sends a message and returns where the outcome of its request comes.
+	post(id string, text []byte) <-chan outcome
+}
+
+// await waits for the outcome of a request.
+func await(t *testing.T, c <-chan outcome) outcome {
+	t.Helper()
+	select {
+	case o := <-c:
+		return o
+	case <-time.After(deadline):
+		t.Fatal("no response in time")
+		return outcome{}
+	}
+}
+
+// call makes a tool call, with a progress token equal to its id.
+func call(w wire, modern bool, id int, tool string, args map[string]any) <-chan outcome {
+	meta := map[string]any{"progressToken": id}
+	return request(w, modern, id, "tools/call", map[string]any{"name": tool, "arguments": args, "_meta": meta})
+}
+
+// request sends any request of an era.
+func request(w wire, modern bool, id int, method string, params map[string]any) <-chan outcome {
+	if params == nil {
+		params = map[string]any{}
+	}
+	if modern {
+		meta, ok := params["_meta"].(map[string]any)
+		if !ok {
+			meta = map[string]any{}
+			params["_meta"] = meta
+		}
+		meta[mcp.MetaKeyProtocolVersion] = mcp.ProtocolVersion20260728
+		meta[mcp.MetaKeyClientCapabilities] = map[string]any{}
+	}
+	text, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+	if err != nil {
+		panic(err)
+	}
+	return w.post(strconv.Itoa(id), text)
+}
+
+// initialize makes the handshake of the legacy era.
+func initialize(t *testing.T, w wire, capabilities map[string]any) {
+	t.Helper()
+	o := await(t, request(w, false, 0, "initialize", map[string]any{
+		"protocolVersion": mcp.LATEST_LEGACY_PROTOCOL_VERSION,
+		"clientInfo":      map[string]any{"name": "test", "version": "1"}, "capabilities": capabilities,
+	}))
+	if o.reply.Error != nil {
+		t.Fatalf("initialize: %s", o.text())
+	}
+	w.post("", []byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`))
+}
+
+// streamWire is a client of a byte stream.
+type streamWire struct {
+	*ledger
+	in   *io.PipeWriter
+	mu   sync.Mutex
+	done chan error // the result of ServeStream
+}
+
+func newStreamWire(t *testing.T, f *Front, caller any) *streamWire {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	w := &streamWire{ledger: newLedger(t), in: inW, done: make(chan error, 1)}
+	go func() {
+		w.done <- f.ServeStream(context.Background(), inR, outW, caller)
+		outW.Close()
+	}()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		lines := bufio.NewScanner(outR)
+		lines.Buffer(nil, 16<<20)
+		for lines.Scan() {
+			w.take(lines.Bytes())
+		}
+	}()
+	t.Cleanup(func() { inW.Close(); <-read })
+	return w
+}
+
+func (w *streamWire) post(id string, text []byte) <-chan outcome {
+	c := w.expect(id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.in.Write(append(text, '\n')); err != nil {
+		w.t.Errorf("write: %v", err)
+	}
+	return c
+}
+
+// sseWire is a client of HTTP+SSE.
+type sseWire struct {
+	*ledger
+	target string
+	header http.Header
+}
+
+func newSSEWire(t *testing.T, base string, header http.Header) *sseWire {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/sse", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = header.Clone()
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &sseWire{ledger: newLedger(t), header: header}
+	endpoint := make(chan string, 1)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		events(res.Body, func(name string, data []byte) {
+			if name == "endpoint" {
+				endpoint <- string(data)
+				return
+			}
+			w.take(data)
+		})
+	}()
+	t.Cleanup(func() { cancel(); <-read; res.Body.Close(); http.DefaultClient.CloseIdleConnections() })
+	select {
+	case path := <-endpoint:
+		u, err := url.Parse(base + "/sse")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u, err = u.Parse(path); err != nil {
+			t.Fatal(err)
+		}
+		w.target = u.String()
+	case <-time.After(deadline):
+		t.Fatal("no endpoint event")
+	}
+	return w
+}
+
+func (w *sseWire) post(id string, text []byte) <-chan outcome {
+	c := w.expect(id)
+	r, err := http.NewRequest(http.MethodPost, w.target, bytes.NewReader(text))
+	if err != nil {
+		panic(err)
+	}
+	r.Header = w.header.Clone()
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Errorf("post: %v", err)
+		return c
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusAccepted {
+		w.t.Errorf("post: %s", res.Status)
+	}
+	return c
+}
+
+// httpWire is a client of streamable HTTP; each POST has a ledger of its own.
+type httpWire struct {
+	t      *testing.T
+	base   string
+	modern bool
+	header http.Header
+
+	posts   sync.WaitGroup
+	mu      sync.Mutex
+	session string
+}
+
+func newHTTPWire(t *testing.T, base string, modern bool) *httpWire {
+	w := &httpWire{t: t, base: base, modern: modern, header: http.Header{}}
+	t.Cleanup(func() { w.posts.Wait(); http.DefaultClient.CloseIdleConnections() })
+	return w
+}
+
+// newRequest returns a POST with the headers of its era.
+func (w *httpWire) newRequest(ctx context.Context, text []byte) *http.Request {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.base+"/mcp", bytes.NewReader(text))
+	if err != nil {
+		panic(err)
+	}
+	r.Header = w.header.Clone()
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.session != "" {
+		r.Header.Set(mcp.HeaderSessionID, w.session)
+	}
+	if w.modern {
+		var m struct {
+			Method string
+			Params struct{ Name, URI string }
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			panic(err)
+		}
+		r.Header.Set(mcp.HeaderProtocolVersion, mcp.ProtocolVersion20260728)
+		r.Header.Set(mcp.HeaderMethod, m.Method)
+		if m.Params.Name != "" {
+			r.Header.Set(mcp.HeaderName, m.Params.Name)
+		}
+	}
+	return r
+}
+
+func (w *httpWire) post(id string, text []byte) <-chan outcome {
+	l := newLedger(w.t)
+	c := l.expect(id)
+	w.posts.Go(func() {
+		res, err := http.DefaultClient.Do(w.newRequest(context.Background(), text))
+		if err != nil {
+			w.t.Errorf("post: %v", err)
+			return
+		}
+		defer res.Body.Close()
+		if s := res.Header.Get(mcp.HeaderSessionID); s != "" {
+			w.mu.Lock()
+			w.session = s
+			w.mu.Unlock()
+		}
+		readReply(res, l)
+	})
+	return c
+}
+
+// readReply takes all messages of a response, whichever form it has.
+func readReply(res *http.Response, l *ledger) {
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		events(res.Body, func(_ string, data []byte) { l.take(data) })
+		return
+	}
+	body, err := io.ReadAll(res.Body)
+	if err == nil && len(body) > 0 {
+		l.take(body)
+	}
+}
+
+// events parses server-sent events until the stream ends.
+func events(r io.Reader, take func(name string, data []byte)) {
+	name := ""
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		switch key, value, _ := strings.Cut(lines.Text(), ": "); key {
+		case "event":
+			name = value
+		case "data":
+			take(name, []byte(value))
+		}
+	}
+}
+
+// transport is one way to connect a client, in one era.
+type transport struct {
+	name   string
+	modern bool
+	open   func(t *testing.T, f *Front) wire
+}
+
+// transports are all ways to connect.
+func transports() []transport {
+	stream := func(t *testing.T, f *Front) wire { return newStreamWire(t, f, "local") }
+	sse := func(t *testing.T, f *Front) wire { return newSSEWire(t, serve(t, f), http.Header{}) }
+	return []transport{
+		{"stdio/legacy", false, stream},
+		{"stdio/modern", true, stream},
+		{"sse/legacy", false, sse},
+		{"sse/modern", true, sse},
+		{"http/legacy", false, func(t *testing.T, f *Front) wire { return newHTTPWire(t, serve(t, f), false) }},
+		{"http/modern", true, func(t *testing.T, f *Front) wire { return newHTTPWire(t, serve(t, f), true) }},
+	}
+}
+
+// eachTransport runs a test over every transport, with an initialised client.
+func eachTransport(t *testing.T, test func(t *testing.T, fx *fixture, f *Front, w wire, modern bool)) {
+	for _, tr := range transports() {
+		t.Run(tr.name, func(t *testing.T) {
+			fx := newFixture()
+			f := newTestFront(t, fx, Options{})
+			w := tr.open(t, f)
+			if !tr.modern {
+				initialize(t, w, map[string]any{"elicitation": map[string]any{}})
+			}
+			test(t, fx, f, w, tr.modern)
+		})
+	}
+}
+
+func TestProgressPrecedesItsResponse(t *testing.T) {
+	eachTransport(t, func(t *testing.T, _ *fixture, _ *Front, w wire, modern bool) {
+		check := func(o outcome, n int) {
+			t.Helper()
+			if o.text() != "counted" {
+				t.Errorf("result = %s", o.text())
+			}
+			if len(o.progress) != n {
+				t.Errorf("%d of %d notifications arrived before the response", len(o.progress), n)
+			}
+			for i, p := range o.progress {
+				if p != float64(i+1) {
+					t.Errorf("progress %d = %v, out of order", i, p)
+				}
+			}
+		}
+		for id := 1; id <= 80; id++ {
+			check(await(t, call(w, modern, id, "count", map[string]any{"n": 3})), 3)
+		}
+		var wg sync.WaitGroup
+		for client := range 8 {
+			wg.Go(func() {
+				for i := range 10 {
+					check(await(t, call(w, modern, 1000+client*100+i, "count", map[string]any{"n": 50})), 50)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestBurstLargerThanEveryBuffer(t *testing.T) {
+	eachTransport(t, func(t *testing.T, _ *fixture, _ *Front, w wire, modern bool) {
+		const n = 20 * outboxSize
+		if o := await(t, call(w, modern, 1, "count", map[string]any{"n": n})); len(o.progress) != n {
+			t.Errorf("%d of %d notifications arrived: %s", len(o.progress), n, o.text())
+		}
+	})
+}
+
+func TestCallsRunConcurrently(t *testing.T) {
+	eachTransport(t, func(t *testing.T, fx *fixture, _ *Front, w wire, modern bool) {
+		const n = 8
+		var pending []<-chan outcome
+		for id := 1; id <= n; id++ {
+			pending = append(pending, call(w, modern, id, "wait", nil))
+		}
+		for range n {
+			receive(t, fx.waits)
+		}
+		if o := await(t, call(w, modern, 100, "echo", map[string]any{"text": "<&>"})); o.text() != "<&>" {
+			t.Errorf("echo beside waiting calls = %s", o.text())
+		}
+		close(fx.open)
+		for _, c := range pending {
+			if o := await(t, c); o.text() != "waited" {
+				t.Errorf("wait = %s", o.text())
+			}
+		}
+	})
+}
+
+func TestHandlerErrors(t *testing.T) {
+	eachTransport(t, func(t *testing.T, _ *fixture, _ *Front, w wire, modern bool) {
+		tests := []struct{ tool, want string }{
+			{"refuse", "error -32021: elicitation is needed"},
+			{"panic", "error -32603: internal error"},
+		}
+		for i, tt := range tests {
+			if o := await(t, call(w, modern, i+1, tt.tool, nil)); o.text() != tt.want {
+				t.Errorf("%s = %s, want %s", tt.tool, o.text(), tt.want)
+			}
+		}
+	})
+}
+
+func TestDiscoverIsModern(t *testing.T) {
+	eachTransport(t, func(t *testing.T, _ *fixture, _ *Front, w wire, modern bool) {
+		o := await(t, request(w, modern, 1, "server/discover", nil))
+		if modern && !strings.Contains(string(o.reply.Result), mcp.ProtocolVersion20260728) {
+			t.Errorf("discover = %s", o.text())
+		}
+		if !modern && o.reply.Error == nil {
+			t.Errorf("discover in the legacy era = %s, want an error", o.text())
+		}
+	})
+}
+
+func TestNumericIDsAreKeptExactly(t *testing.T) {
+	f := newTestFront(t, newFixture(), Options{})
+	w := newStreamWire(t, f, nil)
+	const id = "9007199254740993" // not representable as a float64
+	o := await(t, w.post(id, []byte(`{"jsonrpc":"2.0","id":`+id+`,"method":"ping"}`)))
+	if o.reply.Error != nil {
+		t.Errorf("ping = %s", o.text())
+	}
+}
+
+func TestShutdownWaitsForCalls(t *testing.T) {
+	eachTransport(t, func(t *testing.T, fx *fixture, f *Front, w wire, modern bool) {
+		pending := call(w, modern, 1, "wait", nil)
+		receive(t, fx.waits)
+		down := make(chan error, 1)
+		go func() { down <- f.Shutdown(context.Background()) }()
+		for { // until the shutdown has begun
+			f.mu.Lock()
+			closing := f.closing
+			f.mu.Unlock()
+			if closing {
+				break
+			}
+		}
+		if o := await(t, call(w, modern, 2, "echo", nil)); o.reply.Error == nil || !strings.Contains(o.text(), errClosing.Error()) {
+			t.Errorf("a call during the shutdown = %s", o.text())
+		}
+		close(fx.open)
+		if o := await(t, pending); o.text() != "waited" {
+			t.Errorf("the call under way = %s", o.text())
+		}
+		if err := receive(t, down); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+	})
+}
+
+func TestShutdownCancelsWhatOutlastsIt(t *testing.T) {
+	fx := newFixture()
+	f := newTestFront(t, fx, Options{})
+	w := newStreamWire(t, f, nil)
+	pending := call(w, true, 1, "wait", nil)
+	receive(t, fx.waits)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := f.Shutdown(ctx); err != context.Canceled {
+		t.Errorf("shutdown = %v", err)
+	}
+	if err := receive(t, fx.ends); err != errClosing {
+		t.Errorf("the call ended by %v", err)
+	}
+	await(t, pending)
+}
+
+// receive takes a value from a channel, within the deadline.
+func receive[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(deadline):
+		t.Fatal("nothing came in time")
+		panic("unreachable")
+	}
+}
