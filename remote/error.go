@@ -97,3 +97,12 @@ func isLost(err error) bool {
 	}
 	return false
 }
+
+// KindOf is the kind of an error of this package, and empty for any other.
+func KindOf(err error) Kind {
+	var typed *Error
+	if !errors.As(err, &typed) {
+		return ""
+	}
+	return typed.Kind
+}
