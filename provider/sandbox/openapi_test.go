@@ -1,0 +1,124 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+)
+
+// descriptionPath is DigitalOcean's OpenAPI description, beside the repository.
+const descriptionPath = "../../../shared/data/digitalocean-openapi.min.json"
+
+// corrections are where the description says what the real API does not do.
+var corrections = []struct {
+	why   string
+	apply func(*openapi3.T)
+}{
+	{"next_backup_window is null for a droplet without backups", func(doc *openapi3.T) {
+		droplet := doc.Components.Schemas["droplet"].Value
+		droplet.Properties["next_backup_window"] = openapi3.NewSchemaRef("", openapi3.NewObjectSchema().WithNullable())
+	}},
+}
+
+var description = sync.OnceValues(func() (routers.Router, error) {
+	loader := openapi3.NewLoader()
+	doc, err := loader.LoadFromFile(filepath.FromSlash(descriptionPath))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range corrections {
+		c.apply(doc)
+	}
+	doc.Servers = nil // tests listen at other addresses
+	if err := doc.Validate(context.Background(), openapi3.DisableExamplesValidation()); err != nil {
+		return nil, err
+	}
+	return legacy.NewRouter(doc, openapi3.DisableExamplesValidation())
+})
+
+// contract holds all that goes through a transport against the description.
+func contract(t *testing.T, next http.RoundTripper) http.RoundTripper {
+	router, err := description()
+	if errors.Is(err, os.ErrNotExist) {
+		t.Logf("answers are not held against %s, which is absent", descriptionPath)
+		return next
+	}
+	if err != nil {
+		t.Fatal("the OpenAPI description: ", err)
+	}
+	return &checked{t, router, next}
+}
+
+type checked struct {
+	t      *testing.T
+	router routers.Router
+	next   http.RoundTripper
+}
+
+func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := c.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	route, params, err := c.router.FindRoute(r)
+	if err != nil {
+		return res, nil // not DigitalOcean's: there is nothing to hold it against
+	}
+	err = openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route},
+		Status:                 res.StatusCode,
+		Header:                 res.Header,
+		Body:                   io.NopCloser(bytes.NewReader(body)),
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
+	})
+	if err != nil {
+		c.t.Errorf("%s %s answered %d against the description: %v", r.Method, r.URL, res.StatusCode, err)
+	}
+	return res, nil
+}
+
+// TestRoutesAreDigitalOceans holds the table of routes against the description.
+func TestRoutesAreDigitalOceans(t *testing.T) {
+	router, err := description()
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skipf("%s is absent", descriptionPath)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rt := range routeTable() {
+		if rt.op == "" {
+			continue
+		}
+		method, path, _ := strings.Cut(rt.pattern, " ")
+		req := httptest.NewRequest(method, placeholder.ReplaceAllString(path, "1"), nil)
+		route, _, err := router.FindRoute(req)
+		if err != nil {
+			t.Errorf("%s: %v", rt.pattern, err)
+		} else if got := route.Operation.OperationID; got != rt.op {
+			t.Errorf("%s is operation %q, not %q", rt.pattern, got, rt.op)
+		}
+	}
+}
+
+var placeholder = regexp.MustCompile(`\{[a-z]+\}`)

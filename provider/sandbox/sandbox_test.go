@@ -1,0 +1,286 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/digitalocean/godo"
+	"go.uber.org/goleak"
+
+	"berth/provider/sandbox/droplet"
+)
+
+func TestMain(m *testing.M) {
+	droplet.Main()
+	goleak.VerifyTestMain(m)
+}
+
+// rig is a cloud, a server that serves it, and godo to talk to it.
+type rig struct {
+	*Cloud
+	t        *testing.T
+	machines *fakeMachines
+	dir      string
+	url      string
+	client   *godo.Client
+	http     *http.Client
+}
+
+// newRig opens and starts a cloud on fake machines.
+func newRig(t *testing.T, change ...func(*Options)) *rig {
+	t.Helper()
+	return openRig(t, t.TempDir(), newFake(), change...)
+}
+
+func openRig(t *testing.T, dir string, machines *fakeMachines, change ...func(*Options)) *rig {
+	t.Helper()
+	o := Options{Dir: dir, Machines: machines, Limits: Limits{Hour: -1, Minute: -1, KeyLists: -1}}
+	for _, f := range change {
+		f(&o)
+	}
+	c, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serveRig(t, c)
+	r.machines, r.dir = machines, dir
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func serveRig(t *testing.T, c *Cloud) *rig {
+	t.Helper()
+	server := httptest.NewServer(c.Handler())
+	transport := &http.Transport{}
+	r := &rig{Cloud: c, t: t, url: server.URL}
+	r.http = &http.Client{Transport: contract(t, bearer{c.Token(), transport}), Timeout: 10 * time.Second}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error("close:", err)
+		}
+		transport.CloseIdleConnections()
+		server.Close()
+	})
+	var err error
+	if r.client, err = godo.New(r.http, godo.SetBaseURL(server.URL+"/")); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// bearer presents a token with every request.
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}
+
+// settle returns when all work that was asked for is done.
+func (r *rig) settle() { r.working.Wait() }
+
+// create makes a droplet and waits until it is active.
+func (r *rig) create(name string, change ...func(*godo.DropletCreateRequest)) *godo.Droplet {
+	r.t.Helper()
+	d, _, err := r.client.Droplets.Create(r.t.Context(), request(name, change...))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.settle()
+	return r.get(d.ID)
+}
+
+func request(name string, change ...func(*godo.DropletCreateRequest)) *godo.DropletCreateRequest {
+	req := &godo.DropletCreateRequest{
+		Name: name, Region: "nyc3", Size: "s-1vcpu-1gb", SSHKeys: []godo.DropletCreateSSHKey{},
+		Image: godo.DropletCreateImage{Slug: "debian-12-x64"},
+	}
+	for _, f := range change {
+		f(req)
+	}
+	return req
+}
+
+func (r *rig) get(id int) *godo.Droplet {
+	r.t.Helper()
+	d, _, err := r.client.Droplets.Get(r.t.Context(), id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return d
+}
+
+// did waits for an action and demands that it ended in a status.
+func (r *rig) did(status string, a *godo.Action, err error) *godo.Action {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if a.Status != actionInProgress || a.CompletedAt != nil {
+		r.t.Errorf("a new %s action is %s, completed at %v", a.Type, a.Status, a.CompletedAt)
+	}
+	r.settle()
+	got, _, err := r.client.Actions.Get(r.t.Context(), a.ID)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if got.Status != status || got.CompletedAt == nil {
+		r.t.Fatalf("action %s ended as %s at %v, want %s", got.Type, got.Status, got.CompletedAt, status)
+	}
+	return got
+}
+
+// completed is did for an action that succeeds, as godo answers it.
+func (r *rig) completed(a *godo.Action, _ *godo.Response, err error) *godo.Action {
+	r.t.Helper()
+	return r.did(actionCompleted, a, err)
+}
+
+// refused demands that a request was refused with a status and a message.
+func refused(t *testing.T, err error, status int, message string) {
+	t.Helper()
+	var e *godo.ErrorResponse
+	if !errors.As(err, &e) {
+		t.Errorf("got error %v, want %d %q", err, status, message)
+		return
+	}
+	if e.Response.StatusCode != status || e.Message != message {
+		t.Errorf("refused with %d %q, want %d %q", e.Response.StatusCode, e.Message, status, message)
+	}
+	if e.RequestID == "" || e.RequestID != e.Response.Header.Get("x-request-id") {
+		t.Errorf("request id %q in the body, %q in the header", e.RequestID, e.Response.Header.Get("x-request-id"))
+	}
+}
+
+func TestTokenIsKept(t *testing.T) {
+	dir := t.TempDir()
+	open := func(token string) string {
+		c, err := Open(Options{Dir: dir, Machines: newFake(), Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		return c.Token()
+	}
+	first := open("")
+	if len(first) != len("dop_v1_")+64 {
+		t.Errorf("token %q has %d characters", first, len(first))
+	}
+	if again := open(""); again != first {
+		t.Errorf("the token changed from %q to %q", first, again)
+	}
+	if given := open("mine"); given != "mine" {
+		t.Errorf("the given token became %q", given)
+	}
+	for _, name := range []string{"token", "state.json"} {
+		info, err := os.Stat(dir + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, want 0600", name, info.Mode())
+		}
+	}
+}
+
+func TestWrongTokenIsRefused(t *testing.T) {
+	r := newRig(t)
+	for _, header := range []string{"", "Bearer", "Bearer wrong", "Basic " + r.Token(), r.Token() + "x"} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/v2/account", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header != "" {
+			req.Header.Set("Authorization", header)
+		}
+		client := &http.Client{Transport: contract(t, &http.Transport{DisableKeepAlives: true})}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused(t, godo.CheckResponse(res), http.StatusUnauthorized, "Unable to authenticate you")
+		res.Body.Close()
+	}
+}
+
+func TestUnknownEndpoints(t *testing.T) {
+	r := newRig(t)
+	for path, want := range map[string]int{
+		"/v2/databases":            http.StatusNotImplemented,
+		"/v2/droplets/1/neighbors": http.StatusNotImplemented,
+		"/v2/volumes":              http.StatusNotImplemented,
+		"/v2/nonsense":             http.StatusNotFound,
+		"/v1/droplets":             http.StatusNotFound,
+		"/":                        http.StatusNotFound,
+	} {
+		req, err := r.client.NewRequest(t.Context(), "GET", path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.client.Do(t.Context(), req, nil)
+		var e *godo.ErrorResponse
+		if !errors.As(err, &e) || e.Response.StatusCode != want {
+			t.Errorf("GET %s: %v, want %d", path, err, want)
+		}
+	}
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	r := newRig(t)
+	_, _, err := r.client.Droplets.Create(t.Context(), request("big", func(req *godo.DropletCreateRequest) {
+		req.UserData = string(make([]byte, maxBody))
+	}))
+	refused(t, err, http.StatusRequestEntityTooLarge, "The request body is larger than 1048576 bytes.")
+	_, err = r.client.Do(t.Context(), must(r.client.NewRequest(t.Context(), "POST", "v2/droplets", "no object")), nil)
+	var e *godo.ErrorResponse
+	if !errors.As(err, &e) || e.Response.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("a string for a droplet: %v, want 422", err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestStartWithoutShells(t *testing.T) {
+	machines := newFake()
+	machines.blind = true
+	r := openRig(t, t.TempDir(), machines)
+	d := r.create("quiet")
+	if d.Status != statusActive {
+		t.Errorf("without shells the droplet is %s", d.Status)
+	}
+	if r.machines.machine(d.ID).on {
+		t.Error("a machine was started where none can run")
+	}
+	r.completed(r.client.DropletActions.Snapshot(t.Context(), d.ID, "empty"))
+	r.completed(r.client.DropletActions.PowerOff(t.Context(), d.ID))
+	if got := r.get(d.ID).Status; got != statusOff {
+		t.Errorf("status %s after power_off", got)
+	}
+}
+
+func TestStartTwice(t *testing.T) {
+	r := newRig(t)
+	if err := r.Start(context.Background()); err == nil {
+		t.Error("started twice without an error")
+	}
+}
