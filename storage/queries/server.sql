@@ -1,0 +1,44 @@
+-- name: Server :one
+SELECT * FROM servers WHERE id = $1;
+
+-- name: Servers :many
+SELECT * FROM servers
+WHERE owner = sqlc.arg(owner) AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
+-- name: ServersOwnedLive :many
+SELECT * FROM servers
+WHERE owner = sqlc.arg(owner) AND status NOT IN ('destroyed', 'error')
+    AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
+-- name: CountLiveServers :one
+SELECT COUNT(*) FROM servers WHERE owner = $1 AND status NOT IN ('destroyed', 'error');
+
+-- name: LiveServers :many
+SELECT * FROM servers
+WHERE id > sqlc.arg(after) AND status NOT IN ('destroyed', 'error')
+ORDER BY id LIMIT sqlc.arg(max);
+
+-- name: DueServers :many
+SELECT * FROM servers
+WHERE status NOT IN ('destroyed', 'error') AND due_at > 0 AND delivered > 0 AND due_at <= sqlc.arg(now)
+ORDER BY due_at, id LIMIT sqlc.arg(max);
+
+-- name: InsertServer :exec
+INSERT INTO servers (
+    id, owner, label, status, region, size, image, snapshot, keys,
+    rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price,
+    machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22, $23, $24, $25, $26, $27, $28, $29
+);
+
+-- name: UpdateServer :execrows
+UPDATE servers SET
+    owner = $2, label = $3, status = $4, region = $5, size = $6, image = $7, snapshot = $8, keys = $9,
+    rate = $10, paid_until = $11, period = $12, renews = $13, renewal = $14, refundable = $15, bought = $16,
+    due_at = $17, charge = $18, price = $19, machine_id = $20, addr = $21, ssh_port = $22, host_key = $23,
+    secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29
+WHERE id = $1;

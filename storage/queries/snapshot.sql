@@ -1,0 +1,29 @@
+-- name: Snapshot :one
+SELECT * FROM snapshots WHERE id = $1;
+
+-- name: Snapshots :many
+SELECT * FROM snapshots
+WHERE owner = sqlc.arg(owner) AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
+-- name: SnapshotsKept :many
+SELECT * FROM snapshots
+WHERE owner = sqlc.arg(owner) AND status IN ('pending', 'available')
+    AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
+-- name: DueSnapshots :many
+SELECT * FROM snapshots
+WHERE status IN ('available', 'error') AND expires_at > 0 AND expires_at <= sqlc.arg(now)
+ORDER BY expires_at, id LIMIT sqlc.arg(max);
+
+-- name: InsertSnapshot :exec
+INSERT INTO snapshots (
+    id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: UpdateSnapshot :execrows
+UPDATE snapshots SET
+    owner = $2, server = $3, name = $4, status = $5, region = $6, size = $7, image = $8,
+    provider_id = $9, bytes = $10, min_disk_gb = $11, created = $12, expires_at = $13
+WHERE id = $1;
