@@ -12,39 +12,38 @@ type Code string
 
 // The codes of errors.
 const (
-	InvalidInput         Code = "invalid_input"         // the request is malformed or out of bounds; Fields say where
-	Unauthenticated      Code = "unauthenticated"       // a credential came along and is not valid
-	PaymentRequired      Code = "payment_required"      // identity or money is needed; Payment says how
-	PaymentPending       Code = "payment_pending"       // a payment was broadcast and is not confirmed yet
-	InsufficientBalance  Code = "insufficient_balance"  // the caller's balance does not cover the price
-	BudgetExceeded       Code = "budget_exceeded"       // a spending cap of the caller or its key forbids it
-	Forbidden            Code = "forbidden"             // known caller, not allowed
-	Suspended            Code = "suspended"             // the account is suspended
-	NotFound             Code = "not_found"             // there is no such thing, or it is not the caller's
-	Conflict             Code = "conflict"              // the thing is in a state that forbids the operation
-	IdempotencyConflict  Code = "idempotency_conflict"  // the key was used with another input
-	QuoteExpired         Code = "quote_expired"         // the quote is past its expiry
-	QuoteMismatch        Code = "quote_mismatch"        // the quote is for something else
-	ConfirmationRequired Code = "confirmation_required" // the operation destroys; confirm it
-	LimitReached         Code = "limit_reached"         // a count such as servers per account is at its limit
-	UnknownRegion        Code = "unknown_region"        // no such region; the hint lists those there are
-	UnknownSize          Code = "unknown_size"          // no such size; the hint lists those there are
-	UnknownImage         Code = "unknown_image"         // no such image; the hint lists those there are
-	SnapshotTooLarge     Code = "snapshot_too_large"    // the snapshot's disk does not fit the size
-	OutOfCapacity        Code = "out_of_capacity"       // not to be had there now; the hint says what is
-	TooLarge             Code = "too_large"             // more bytes than allowed
-	RateLimited          Code = "rate_limited"          // too many requests; RetryAfter says how long to wait
-	Unreachable          Code = "unreachable"           // the server does not answer over SSH
-	RemoteFailed         Code = "remote_failed"         // the server refused a file or command operation
-	Unavailable          Code = "unavailable"           // something Berth depends on does not answer; retry
-	Internal             Code = "internal"              // a defect; the log has the details
+	InvalidInput        Code = "invalid_input"        // the request is malformed or out of bounds; Fields say where
+	Unauthenticated     Code = "unauthenticated"      // a credential came along and is not valid
+	PaymentRequired     Code = "payment_required"     // identity or money is needed; Payment says how
+	PaymentPending      Code = "payment_pending"      // a payment was broadcast and is not confirmed yet
+	InsufficientBalance Code = "insufficient_balance" // the caller's balance does not cover the price
+	BudgetExceeded      Code = "budget_exceeded"      // a spending cap of the caller or its key forbids it
+	Forbidden           Code = "forbidden"            // known caller, not allowed
+	Suspended           Code = "suspended"            // the account is suspended
+	NotFound            Code = "not_found"            // there is no such thing, or it is not the caller's
+	Conflict            Code = "conflict"             // the thing is in a state that forbids the operation
+	IdempotencyConflict Code = "idempotency_conflict" // the key was used with another input
+	QuoteExpired        Code = "quote_expired"        // the quote is past its expiry
+	QuoteMismatch       Code = "quote_mismatch"       // the quote is for something else
+	LimitReached        Code = "limit_reached"        // a count such as servers per account is at its limit
+	UnknownRegion       Code = "unknown_region"       // no such region; the hint lists those there are
+	UnknownSize         Code = "unknown_size"         // no such size; the hint lists those there are
+	UnknownImage        Code = "unknown_image"        // no such image; the hint lists those there are
+	SnapshotTooLarge    Code = "snapshot_too_large"   // the snapshot's disk does not fit the size
+	OutOfCapacity       Code = "out_of_capacity"      // not to be had there now; the hint says what is
+	TooLarge            Code = "too_large"            // more bytes than allowed
+	RateLimited         Code = "rate_limited"         // too many requests; RetryAfter says how long to wait
+	Unreachable         Code = "unreachable"          // the server does not answer over SSH
+	RemoteFailed        Code = "remote_failed"        // the server refused a file or command operation
+	Unavailable         Code = "unavailable"          // something Berth depends on does not answer; retry
+	Internal            Code = "internal"             // a defect; the log has the details
 )
 
 // Codes are all codes, in the order of their declaration.
 var Codes = []Code{
 	InvalidInput, Unauthenticated, PaymentRequired, PaymentPending, InsufficientBalance,
 	BudgetExceeded, Forbidden, Suspended, NotFound, Conflict, IdempotencyConflict,
-	QuoteExpired, QuoteMismatch, ConfirmationRequired, LimitReached, UnknownRegion,
+	QuoteExpired, QuoteMismatch, LimitReached, UnknownRegion,
 	UnknownSize, UnknownImage, SnapshotTooLarge, OutOfCapacity, TooLarge, RateLimited,
 	Unreachable, RemoteFailed, Unavailable, Internal,
 }

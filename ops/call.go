@@ -1,0 +1,73 @@
+package ops
+
+import (
+	"io"
+
+	"berth"
+)
+
+// Call is one request to Berth, as a front hands it to Dispatch. What concerns
+// the call itself and not the operation's input stands here and never in Args.
+type Call struct {
+	Op    string
+	Args  map[string]any
+	Bare  bool // the request came without any input of its own, as a probe does
+	Creds []Credential
+	Front string   // "http", "mcp" or "cli": for the audit trail
+	Key   string   // the idempotency key, at most 255 characters; empty for none
+	Quote berth.ID // the quote to honour; empty for the present price
+	Sink  Sink     // takes progress and output as they come; nil drops them
+
+	Body io.Reader                // a file's bytes, where they travel apart from Args
+	Open func(FileHead) io.Writer // takes a file's bytes, where they leave apart from the answer
+}
+
+// Credential is one proof of identity that came with a call. Only Dispatch
+// interprets it.
+type Credential struct {
+	Scheme Scheme
+	Token  string
+}
+
+// Scheme is the kind of a credential.
+type Scheme string
+
+// The schemes.
+const (
+	BearerScheme   Scheme = "bearer"   // an API key
+	LocalScheme    Scheme = "local"    // a process of the operator, over the local socket: the local principal
+	OperatorScheme Scheme = "operator" // the operator's own command line, over the local socket
+)
+
+// Sink takes what a call has to say before it answers. Its methods are called
+// from one goroutine at a time and must not block for long.
+type Sink interface {
+	// Progress tells of a stage that was reached; percent never falls.
+	Progress(stage string, percent int, message string)
+	// Output passes on a piece of what a command printed: untrusted data.
+	Output(stderr bool, data []byte)
+}
+
+type noSink struct{}
+
+func (noSink) Progress(string, int, string) {}
+func (noSink) Output(bool, []byte)          {}
+
+// Result is what Dispatch answers.
+type Result struct {
+	Operation *Operation
+	Out       any
+	Action    berth.ID // the action that goes on, if any
+	Receipt   *Receipt // where money moved
+	Replayed  bool     // the stored answer to the same call
+
+	request *Request
+}
+
+// Receipt says what was paid.
+type Receipt struct {
+	Transaction string       `json:"transaction_id"`
+	Amount      berth.Micros `json:"amount"`
+	Status      string       `json:"status" enum:"held,charged"` // a hold is charged when the work is delivered, else released
+	Rail        string       `json:"rail"`
+}

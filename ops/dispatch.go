@@ -1,0 +1,369 @@
+package ops
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"berth"
+	"berth/account"
+	"berth/billing"
+)
+
+// maxKey bounds an idempotency key.
+const maxKey = 255
+
+// Dispatch carries out one call. It is the only way in: it binds, identifies,
+// replays, authorises, plans, takes the money, commits and answers, in this
+// order. Every error that it returns is a *berth.Error, or the context's.
+func (s *System) Dispatch(ctx context.Context, call *Call) (*Result, error) {
+	res, err := s.dispatch(ctx, call)
+	if err == nil {
+		return res, nil
+	}
+	var e *berth.Error
+	switch {
+	case errors.As(err, &e):
+		return nil, e
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	s.log.ErrorContext(ctx, "operation failed", slog.String("operation", call.Op), slog.Any("error", err))
+	return nil, berth.Errorf(berth.Internal, "%s could not be carried out for a reason of Berth's own", call.Op).
+		Hinted("nothing was charged; try again, with the same idempotency key").Because(err)
+}
+
+func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
+	op := s.table.Lookup(call.Op)
+	if op == nil {
+		return nil, berth.Errorf(berth.NotFound, "there is no operation %q", call.Op)
+	}
+	in, bindErr := op.bind(call.Args)
+	if bindErr != nil && !call.Bare {
+		return nil, bindErr
+	}
+	req, err := s.identify(ctx, op, call)
+	if err != nil {
+		return nil, err
+	}
+	if req == nil {
+		return nil, s.demand(ctx, op, in, bindErr)
+	}
+	if bindErr != nil {
+		return nil, bindErr
+	}
+	if len(call.Key) > maxKey {
+		return nil, berth.Errorf(berth.InvalidInput, "the idempotency key has %d characters; at most %d are allowed", len(call.Key), maxKey)
+	}
+	t := task{s, op, call, req, in, nil}
+	if t.hash, err = canonical(in); err != nil {
+		return nil, err
+	}
+	switch {
+	case op.read != nil:
+		return t.read(ctx)
+	case op.commit != nil:
+		return t.commit(ctx)
+	default:
+		return t.run(ctx)
+	}
+}
+
+// task is one identified, validated call on its way through Dispatch.
+type task struct {
+	*System
+	op   *Operation
+	call *Call
+	req  *Request
+	in   any
+	hash []byte
+}
+
+// canonical is the hash that tells whether two inputs under one idempotency key
+// are the same: inputs are structs, so their JSON has one form.
+func canonical(in any) ([]byte, error) {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("hash the input: %w", err)
+	}
+	h := sha256.Sum256(b)
+	return h[:], nil
+}
+
+func (t task) read(ctx context.Context) (*Result, error) {
+	var out any
+	err := t.store.Read(ctx, func(rx Rx) error {
+		if err := t.authorise(ctx, rx); err != nil {
+			return err
+		}
+		var err error
+		out, err = t.op.read(ctx, rx, t.req, t.in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Operation: t.op, Out: out, request: t.req}, nil
+}
+
+// commit plans against a snapshot first, so that a request which can't succeed
+// never waits for the writer, and again under the principal's lock.
+func (t task) commit(ctx context.Context) (*Result, error) {
+	res, err := t.replay(ctx)
+	if res != nil || err != nil {
+		return res, err
+	}
+	if err := t.preview(ctx); err != nil {
+		return nil, err
+	}
+	var effect Effect
+	err = t.store.Write(ctx, func(tx Tx) error {
+		res, effect, err = t.settle(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if effect.Action.ID != "" {
+		t.fleet.Announce(effect.Action)
+	}
+	return res, nil
+}
+
+func (t task) preview(ctx context.Context) error {
+	return t.store.Read(ctx, func(rx Rx) error {
+		if err := t.authorise(ctx, rx); err != nil {
+			return err
+		}
+		_, err := t.price(ctx, rx)
+		return err
+	})
+}
+
+// price plans and checks that the caller can pay, reading only.
+func (t task) price(ctx context.Context, rx Rx) (Plan, error) {
+	if t.op.plan == nil {
+		return Plan{}, nil
+	}
+	plan, err := t.op.plan(ctx, rx, t.req, t.in)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := t.honour(ctx, rx, &plan); err != nil {
+		return Plan{}, err
+	}
+	return plan, t.afford(ctx, rx, plan.Price.Total)
+}
+
+// settle is step seven: everything that the operation changes, in one
+// transaction that holds the principal's lock.
+func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
+	if t.req.Principal.ID != "" {
+		if err := tx.LockPrincipal(ctx, t.req.Principal.ID); err != nil {
+			return nil, Effect{}, err
+		}
+	}
+	// The same call may have got here first while this one was waiting.
+	if res, err := t.stored(ctx, tx); res != nil || err != nil {
+		return res, Effect{}, err
+	}
+	if err := t.authorise(ctx, tx); err != nil {
+		return nil, Effect{}, err
+	}
+	plan, err := t.price(ctx, tx)
+	if err != nil {
+		return nil, Effect{}, err
+	}
+	t.req.Charge = ""
+	if plan.Price.Total > 0 {
+		t.req.Charge = string(berth.NewID(berth.PrefixTransaction, t.now()))
+	}
+	out, effect, err := t.op.commit(ctx, tx, t.req, t.in, plan)
+	if err != nil {
+		return nil, Effect{}, err
+	}
+	receipt, err := t.take(ctx, tx, plan, effect.Ref)
+	if err != nil {
+		return nil, Effect{}, err
+	}
+	res := &Result{Operation: t.op, Out: out, Action: effect.Action.ID, Receipt: receipt, request: t.req}
+	if err := t.remember(ctx, tx, res); err != nil {
+		return nil, Effect{}, err
+	}
+	return res, effect, tx.InsertAudit(ctx, t.audit(effect.Ref, "ok"))
+}
+
+// run carries out an operation that works outside any transaction.
+func (t task) run(ctx context.Context) (*Result, error) {
+	unlock, err := t.flights.enter(ctx, t.flightKey())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if res, err := t.replay(ctx); res != nil || err != nil {
+		return res, err
+	}
+	if err := t.store.Read(ctx, func(rx Rx) error { return t.authorise(ctx, rx) }); err != nil {
+		return nil, err
+	}
+	if err := t.record(ctx, "started"); err != nil {
+		return nil, err
+	}
+	out, err := t.op.run(ctx, t.req, t.in)
+	// The trail and the stored answer are written even when the caller has
+	// gone: what was run was run.
+	after := context.WithoutCancel(ctx)
+	if err != nil {
+		return nil, errors.Join(err, t.record(after, string(berth.CodeOf(err))))
+	}
+	res := &Result{Operation: t.op, Out: out, request: t.req}
+	err = t.store.Write(after, func(tx Tx) error {
+		if err := t.remember(after, tx, res); err != nil {
+			return err
+		}
+		return t.trail(after, tx, "ok")
+	})
+	return res, err
+}
+
+func (t task) record(ctx context.Context, outcome string) error {
+	if !t.op.Changes() {
+		return nil
+	}
+	return t.store.Write(ctx, func(tx Tx) error { return t.trail(ctx, tx, outcome) })
+}
+
+func (t task) trail(ctx context.Context, tx Tx, outcome string) error {
+	if !t.op.Changes() {
+		return nil
+	}
+	return tx.InsertAudit(ctx, t.audit(t.subjectID(), outcome))
+}
+
+func (t task) subjectID() berth.ID {
+	if t.op.subject == nil {
+		return ""
+	}
+	return t.op.subject(t.in)
+}
+
+func (t task) audit(subject berth.ID, outcome string) Audit {
+	if subject == "" {
+		subject = t.subjectID()
+	}
+	return Audit{
+		At: t.now(), Principal: t.req.Principal.ID, Key: t.req.Key.ID, Operation: t.op.Name,
+		Subject: subject, Front: t.call.Front, Outcome: outcome,
+	}
+}
+
+// demand is the answer to a caller who is nobody and would have to be somebody:
+// the price where it can be told without knowing who asks, else a proof of
+// identity, which costs nothing.
+func (s *System) demand(ctx context.Context, op *Operation, in any, bindErr error) error {
+	d := &berth.Demand{Challenges: []berth.Challenge{}}
+	if bindErr == nil && op.plan != nil && op.subject == nil {
+		req := &Request{Operation: op.Name, Principal: account.Principal{Tariff: account.Retail}, Sink: noSink{}}
+		err := s.store.Read(ctx, func(rx Rx) error {
+			plan, err := op.plan(ctx, rx, req, in)
+			d.Amount = plan.Price.Total
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	e := berth.Errorf(berth.PaymentRequired, "%s needs a caller who is known", op.Name)
+	if d.Amount > 0 {
+		e.Message = fmt.Sprintf("%s costs %s USD", op.Name, d.Amount)
+	}
+	e.Payment = d
+	return e.Hinted("send an API key as \"Authorization: Bearer berth_…\"; its account's balance pays")
+}
+
+// afford checks the caller's balance and caps against a price.
+func (t task) afford(ctx context.Context, rx Rx, price berth.Micros) error {
+	if price == 0 {
+		return nil
+	}
+	p := t.req.Principal
+	acct, err := rx.LedgerAccount(ctx, billing.CustomerAccount(p.ID))
+	if err != nil {
+		return err
+	}
+	if have := acct.Available(); have < price {
+		e := berth.Errorf(berth.InsufficientBalance, "%s costs %s USD and the balance is %s USD", t.op.Name, price, have)
+		e.Payment = &berth.Demand{Amount: price, Balance: &have, Challenges: []berth.Challenge{}}
+		return e.Hinted("buy less, or have the operator add credit: berth account credit %s %s", p.ID, price-have)
+	}
+	return t.capped(ctx, rx, price)
+}
+
+func (t task) capped(ctx context.Context, rx Rx, price berth.Micros) error {
+	budgets := []struct {
+		budget account.Budget
+		key    berth.ID
+		who    string
+	}{
+		{t.req.Principal.Budget, "", "the account " + string(t.req.Principal.ID)},
+		{t.req.Key.Budget, t.req.Key.ID, "the API key " + string(t.req.Key.ID)},
+	}
+	for _, b := range budgets {
+		if b.budget == (account.Budget{}) {
+			continue
+		}
+		spent, err := rx.Spent(ctx, t.req.Principal.ID, b.key)
+		if err != nil {
+			return err
+		}
+		if err := billing.CheckBudget(b.budget, spent, price, b.who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take moves the money: a hold that the action resolves, or a charge.
+func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
+	if t.req.Charge == "" {
+		return nil, nil
+	}
+	tr := billing.Transfer{
+		ID: t.req.Charge, Kind: billing.Direct, Debit: billing.CustomerAccount(t.req.Principal.ID), Credit: billing.Revenue,
+		Amount: plan.Price.Total, Reason: plan.Reason, Ref: ref, Operation: t.op.Name, Memo: plan.Memo,
+		Key: t.req.Key.ID, At: t.now(),
+	}
+	receipt := &Receipt{Transaction: tr.ID, Amount: tr.Amount, Status: "charged", Rail: "balance"}
+	if plan.Hold {
+		tr.Kind = billing.Pending
+		receipt.Status = "held"
+	}
+	if _, err := billing.Record(ctx, tx, tr); err != nil {
+		return nil, err
+	}
+	return receipt, nil
+}
+
+// honour replaces the price by a quote's, where the call names one that is for
+// exactly this.
+func (t task) honour(ctx context.Context, rx Rx, plan *Plan) error {
+	if t.call.Quote == "" {
+		return nil
+	}
+	q, err := rx.Quote(ctx, t.call.Quote)
+	if err != nil {
+		return err
+	}
+	terms, err := json.Marshal(plan.Terms)
+	if err != nil {
+		return fmt.Errorf("the terms of %s: %w", t.op.Name, err)
+	}
+	if err := q.Check(t.now(), t.req.Principal.ID, t.op.Name, terms); err != nil {
+		return err
+	}
+	plan.Price = q.Price
+	return nil
+}

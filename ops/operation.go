@@ -1,0 +1,156 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"berth"
+	"berth/account"
+	"berth/billing"
+	"berth/fleet"
+)
+
+// Access says who may call an operation.
+type Access int
+
+// The kinds of access.
+const (
+	Anyone     Access = iota // no identity needed
+	Identified               // any principal
+	Operator                 // whoever runs Berth, on this machine
+)
+
+// Route is one HTTP way to an operation. Names in braces bind to the path, the
+// fields tagged in:"query" to the query, the rest to the body.
+type Route struct {
+	Method  string
+	Path    string
+	Status  int            // of success
+	Name    string         // OpenAPI's operationId; empty for the operation's name
+	Summary string         // OpenAPI's summary; empty for the operation's title
+	Fixed   map[string]any // inputs that this route implies, hidden from its schema
+	Omit    []string       // inputs that make no sense on this route
+	Require []string       // inputs that this route needs beyond the operation's own
+	Raw     Raw            // whether bytes travel outside JSON
+}
+
+// Raw says which side of an HTTP exchange carries a file's bytes.
+type Raw int
+
+// The kinds of raw exchange.
+const (
+	NotRaw   Raw = iota
+	RawIn        // the request's body is the file
+	RawOut       // the answer's body is the file
+	Streamed     // the answer may be a stream of output, where the client asks for it
+)
+
+// Doc is what readers of the table show of an operation.
+type Doc struct {
+	Title   string // a few words
+	Text    string // for agents: what it does, what it costs, what to do next
+	Toolset string // "default" or the name of a further one; empty: no tool
+	Tag     string // the group in the HTTP documentation
+	Example string // a JSON object that is a valid input
+
+	// The four hints of MCP.
+	ReadOnly    bool
+	Destructive bool
+	Idempotent  bool
+	OpenWorld   bool
+}
+
+// Op is an operation: the typed definition that every front reads. In is a flat
+// struct with json tags. Exactly one of Read, Commit and Run is set.
+type Op[In, Out any] struct {
+	Name    string
+	Doc     Doc
+	Routes  []Route
+	Access  Access
+	Subject func(In) berth.ID // the object that must be the caller's, if any
+
+	// Plan tells whether the operation can be done and what it costs. It only
+	// reads, and is repeated inside Commit's transaction.
+	Plan func(context.Context, Rx, *Request, In) (Plan, error)
+	// Read answers from storage.
+	Read func(context.Context, Rx, *Request, In) (Out, error)
+	// Commit changes storage. It may be run again, so it does no I/O.
+	Commit func(context.Context, Tx, *Request, In, Plan) (Out, Effect, error)
+	// Run works on a server or asks the provider; it holds no transaction and
+	// is audited when it starts and when it ends.
+	Run func(context.Context, *Request, In) (Out, error)
+	// Fresh brings an answer up to date after its action has gone on.
+	Fresh func(context.Context, Rx, *Request, Out) (Out, error)
+}
+
+// Plan is what an operation would cost and how that is taken.
+type Plan struct {
+	Price  billing.Price
+	Terms  map[string]any // what the price depends on; a quote is for exactly these
+	Reason billing.Reason // why money moves
+	Hold   bool           // reserve now, and let the action capture or void
+	Memo   string
+}
+
+// Effect is what a commit did beyond its answer.
+type Effect struct {
+	Ref    berth.ID     // what the money is for
+	Action fleet.Action // the action that it started, if any, to be announced after the commit
+}
+
+// Request is what a handler knows of its caller and its subject.
+type Request struct {
+	Operation string
+	Principal account.Principal // zero where nobody is identified
+	Key       account.APIKey    // zero where no API key was used
+	Operator  bool
+	Charge    string // the id that the money's transfer gets; empty where it is free
+
+	// The subject, as read by the transaction at hand.
+	Server   fleet.Server
+	Snapshot fleet.Snapshot
+	SSHKey   fleet.Key
+	Action   fleet.Action
+
+	Sink Sink
+	Body io.Reader                     // a file's bytes, where the front has them apart
+	Open func(info FileHead) io.Writer // takes a file's bytes, where the front wants them apart
+}
+
+// FileHead is what is known of a file before its bytes are sent.
+type FileHead struct {
+	Path string
+	Size int64 // bytes that will follow
+}
+
+// Operation is an Op with its types erased: what the table holds and fronts
+// read.
+type Operation struct {
+	Name   string
+	Doc    Doc
+	Routes []Route
+	Access Access
+	Paid   bool // it may cost something
+	Long   bool // it changes something through an action, and can be waited for
+
+	Input  *huma.Schema // as published, enumerations of the catalog included
+	Output *huma.Schema
+
+	subjectField string
+	checked      *huma.Schema // as validated
+	decode       func(map[string]any) (any, error)
+	subject      func(any) berth.ID
+	plan         func(context.Context, Rx, *Request, any) (Plan, error)
+	read         func(context.Context, Rx, *Request, any) (any, error)
+	commit       func(context.Context, Tx, *Request, any, Plan) (any, Effect, error)
+	run          func(context.Context, *Request, any) (any, error)
+	fresh        func(context.Context, Rx, *Request, any) (any, error)
+	revive       func(json.RawMessage) (any, error)
+}
+
+// Changes tells whether the operation changes anything, and so takes an
+// idempotency key and is audited.
+func (o *Operation) Changes() bool { return o.commit != nil || (o.run != nil && !o.Doc.ReadOnly) }

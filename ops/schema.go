@@ -1,0 +1,303 @@
+package ops
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"berth"
+)
+
+// Choices are the closed lists that a schema publishes for inputs tagged
+// catalog:"…": they follow the catalog, so they are not known to the types.
+type Choices map[string][]string
+
+// schemaOf makes the JSON schema of a Go type, with every reference inlined so
+// that each schema stands alone.
+func schemaOf(t reflect.Type) *huma.Schema {
+	reg := huma.NewMapRegistry("#/$defs/", huma.DefaultSchemaNamer)
+	reg.RegisterTypeAlias(reflect.TypeFor[berth.Micros](), reflect.TypeFor[amount]())
+	reg.RegisterTypeAlias(reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[string]any]())
+	s := inline(reg, huma.SchemaFromType(reg, t), 0)
+	s.PrecomputeMessages()
+	return s
+}
+
+// amount is how money looks on the wire: a decimal string of dollars.
+type amount string
+
+// maxDepth bounds the nesting of a schema, so that a type that contains itself
+// is found when the table is built.
+const maxDepth = 8
+
+func inline(reg huma.Registry, s *huma.Schema, depth int) *huma.Schema {
+	if depth > maxDepth {
+		panic("ops: a schema is nested too deeply")
+	}
+	for s.Ref != "" {
+		referred := *reg.SchemaFromRef(s.Ref)
+		if s.Description != "" {
+			referred.Description = s.Description
+		}
+		s = &referred
+	}
+	out := *s
+	out.Nullable = false
+	if s.Items != nil {
+		out.Items = inline(reg, s.Items, depth+1)
+	}
+	if s.Properties != nil {
+		out.Properties = make(map[string]*huma.Schema, len(s.Properties))
+		for name, p := range s.Properties {
+			out.Properties[name] = inline(reg, p, depth+1)
+		}
+	}
+	return &out
+}
+
+// publish is the schema as fronts show it: with the catalog's lists, and
+// without what means nothing to a reader.
+func publish(t reflect.Type, s *huma.Schema, choices Choices) *huma.Schema {
+	out := *s
+	out.Properties = maps.Clone(s.Properties)
+	for f := range fieldsOf(t) {
+		name := jsonName(f)
+		p := *s.Properties[name]
+		if p.Format == "int32" || p.Format == "int64" {
+			p.Format = ""
+		}
+		if list := choices[f.Tag.Get("catalog")]; len(list) > 0 {
+			p.Enum = make([]any, len(list))
+			for i, v := range list {
+				p.Enum[i] = v
+			}
+		}
+		out.Properties[name] = &p
+	}
+	return &out
+}
+
+func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for _, f := range reflect.VisibleFields(t) {
+			if f.Anonymous || !f.IsExported() || jsonName(f) == "-" {
+				continue
+			}
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// QueryFields are the inputs that a route without a body reads from the query:
+// for GET and DELETE all that the path doesn't hold.
+func (r Route) QueryFields(o *Operation) []string {
+	if r.HasBody() {
+		return nil
+	}
+	var names []string
+	for name := range o.Input.Properties {
+		_, fixed := r.Fixed[name]
+		if !fixed && !slices.Contains(r.Omit, name) && !strings.Contains(r.Path, "{"+name+"}") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// HasBody tells whether the route's inputs travel in a JSON body.
+func (r Route) HasBody() bool {
+	return (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH") && r.Raw != RawIn
+}
+
+// BodySchema is the schema of a route's JSON body: the operation's input less
+// what the path and the route itself supply. Nil where nothing is left.
+func (r Route) BodySchema(o *Operation) *huma.Schema {
+	if !r.HasBody() {
+		return nil
+	}
+	s := *o.Input
+	s.Properties = maps.Clone(s.Properties)
+	s.Required = append(slices.Clone(s.Required), r.Require...)
+	drop := func(name string) {
+		delete(s.Properties, name)
+		s.Required = slices.DeleteFunc(s.Required, func(n string) bool { return n == name })
+	}
+	for name := range o.Input.Properties {
+		_, fixed := r.Fixed[name]
+		if fixed || slices.Contains(r.Omit, name) || strings.Contains(r.Path, "{"+name+"}") {
+			drop(name)
+		}
+	}
+	if len(s.Properties) == 0 {
+		return nil
+	}
+	slices.Sort(s.Required)
+	return &s
+}
+
+// bind coerces, completes and validates args against the operation's schema and
+// decodes them. Every complaint about the input comes from here, whatever front
+// it came through.
+func (o *Operation) bind(args map[string]any) (any, error) {
+	args = o.tolerate(args)
+	for name, p := range o.checked.Properties {
+		v, ok := args[name]
+		switch {
+		case ok && v == nil:
+			delete(args, name)
+			ok = false
+		case ok:
+			args[name] = coerce(p, v)
+		}
+		if !ok && p.Default != nil {
+			args[name] = p.Default
+		}
+	}
+	if fields := o.complaints(args); len(fields) > 0 {
+		return nil, invalid(o, fields)
+	}
+	in, err := o.decode(args)
+	if err != nil {
+		return nil, invalid(o, []berth.Field{{Name: "", Reason: err.Error()}})
+	}
+	return in, nil
+}
+
+func (o *Operation) complaints(args map[string]any) []berth.Field {
+	res := &huma.ValidateResult{}
+	huma.Validate(nil, o.checked, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, args, res)
+	var fields []berth.Field
+	for _, err := range res.Errors {
+		var d *huma.ErrorDetail
+		if errors.As(err, &d) {
+			fields = append(fields, berth.Field{Name: d.Location, Reason: d.Message})
+		} else {
+			fields = append(fields, berth.Field{Reason: err.Error()})
+		}
+	}
+	slices.SortFunc(fields, func(a, b berth.Field) int { return strings.Compare(a.Name+a.Reason, b.Name+b.Reason) })
+	return fields
+}
+
+func invalid(o *Operation, fields []berth.Field) error {
+	var b strings.Builder
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if f.Name != "" {
+			b.WriteString(f.Name + ": ")
+		}
+		b.WriteString(f.Reason)
+	}
+	e := berth.Errorf(berth.InvalidInput, "%s", b.String())
+	e.Fields = fields
+	e.Hint = fmt.Sprintf("a valid input for %s is %s", o.Name, o.Doc.Example)
+	return e
+}
+
+// tolerate copies args and accepts the usual other name of the subject: agents
+// write id for server_id, and the other way round.
+func (o *Operation) tolerate(args map[string]any) map[string]any {
+	out := make(map[string]any, len(args)+4)
+	maps.Copy(out, args)
+	if o.subjectField == "" {
+		return out
+	}
+	if _, ok := out[o.subjectField]; ok {
+		return out
+	}
+	for _, alias := range []string{"id", "server_id", "snapshot_id", "key_id", "action_id"} {
+		if _, known := o.checked.Properties[alias]; known {
+			continue
+		}
+		if v, ok := out[alias]; ok {
+			out[o.subjectField] = v
+			delete(out, alias)
+			return out
+		}
+	}
+	return out
+}
+
+// coerce turns what models and query strings send into what the schema asks
+// for, where that is beyond doubt: "42" is 42, 42.0 is 42, "x" is ["x"].
+func coerce(s *huma.Schema, v any) any {
+	switch s.Type {
+	case huma.TypeInteger, huma.TypeNumber:
+		switch n := v.(type) {
+		case string:
+			if f, err := strconv.ParseFloat(strings.TrimSpace(n), 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+				return f
+			}
+		case int:
+			return float64(n)
+		case json.Number:
+			if f, err := n.Float64(); err == nil {
+				return f
+			}
+		}
+	case huma.TypeBoolean:
+		switch v {
+		case "true", "1":
+			return true
+		case "false", "0":
+			return false
+		}
+	case huma.TypeArray:
+		switch list := v.(type) {
+		case string:
+			var many []any
+			if strings.HasPrefix(list, "[") && json.Unmarshal([]byte(list), &many) == nil {
+				return many
+			}
+			return []any{list}
+		case []string:
+			many := make([]any, len(list))
+			for i, e := range list {
+				many[i] = e
+			}
+			return many
+		}
+	case huma.TypeObject:
+		if text, ok := v.(string); ok {
+			var m map[string]any
+			if json.Unmarshal([]byte(text), &m) == nil {
+				return m
+			}
+		}
+	}
+	return v
+}
+
+// decodeAs reads validated args into In.
+func decodeAs[In any](args map[string]any) (any, error) {
+	b, err := json.Marshal(args)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	var in In
+	if err := d.Decode(&in); err != nil {
+		return nil, err
+	}
+	return in, nil
+}

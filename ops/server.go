@@ -1,0 +1,420 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"berth"
+	"berth/billing"
+	"berth/fleet"
+)
+
+// ServerView is a server as its owner sees it.
+type ServerView struct {
+	ID               berth.ID     `json:"id" example:"srv_0193f2a4c1d05e6f7a8b9c0d"`
+	Label            string       `json:"label"`
+	Status           fleet.Status `json:"status" enum:"provisioning,active,off,suspended,destroying,destroyed,error"`
+	Region           string       `json:"region"`
+	Size             string       `json:"size"`
+	Image            string       `json:"image"`
+	SnapshotID       berth.ID     `json:"snapshot_id,omitempty" doc:"What it was restored from."`
+	IP               *string      `json:"ip" doc:"Null until the provider gives one."`
+	SSHPort          int          `json:"ssh_port,omitempty"`
+	SSHCommand       string       `json:"ssh_command,omitempty"`
+	HostKey          string       `json:"host_key,omitempty" doc:"The server's SSH host key, to be pinned."`
+	RootPassword     string       `json:"root_password,omitempty"`
+	Hourly           berth.Micros `json:"hourly_price"`
+	PaidUntil        time.Time    `json:"paid_until" doc:"Provisional until the server is delivered, when its time starts."`
+	RemainingMinutes int64        `json:"remaining_minutes"`
+	RemainingHours   float64      `json:"remaining_hours"`
+	AutoRenew        bool         `json:"auto_renew"`
+	CreatedAt        time.Time    `json:"created_at"`
+	Error            string       `json:"error,omitempty"`
+	Note             string       `json:"note,omitempty"`
+}
+
+// ActionView is an action as its owner sees it.
+type ActionView struct {
+	ID         berth.ID           `json:"id" example:"act_0193f2a4c1d05e6f7a8b9c0d"`
+	Kind       fleet.ActionKind   `json:"kind"`
+	Status     fleet.ActionStatus `json:"status" enum:"running,completed,failed"`
+	Stage      string             `json:"stage"`
+	Percent    int                `json:"percent"`
+	ServerID   berth.ID           `json:"server_id,omitempty"`
+	SnapshotID berth.ID           `json:"snapshot_id,omitempty"`
+	Error      string             `json:"error,omitempty"`
+	CreatedAt  time.Time          `json:"created_at"`
+	EndedAt    *time.Time         `json:"ended_at,omitempty"`
+}
+
+func viewAction(a fleet.Action) ActionView {
+	v := ActionView{
+		ID: a.ID, Kind: a.Kind, Status: a.Status, Stage: a.Stage, Percent: a.Percent,
+		ServerID: a.Server, SnapshotID: a.Snapshot, Error: a.Reason, CreatedAt: a.Created.UTC(),
+	}
+	if !a.Ended.IsZero() {
+		t := a.Ended.UTC()
+		v.EndedAt = &t
+	}
+	return v
+}
+
+func (s *System) viewServer(v fleet.Server) ServerView {
+	left := max(0, v.Lease.PaidUntil.Sub(s.now()))
+	if !v.Status.Live() {
+		left = 0
+	}
+	out := ServerView{
+		ID: v.ID, Label: v.Label, Status: v.Status, Region: v.Region, Size: v.Size, Image: v.Image, SnapshotID: v.Snapshot,
+		HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: v.Lease.PaidUntil.UTC(), AutoRenew: v.Lease.Renews,
+		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
+		CreatedAt: v.Created.UTC(), Error: v.Reason,
+	}
+	if v.Addr.IsValid() {
+		ip := v.Addr.String()
+		out.IP, out.SSHPort = &ip, v.SSHPort
+		out.SSHCommand = "ssh root@" + ip
+		if v.SSHPort != 22 {
+			out.SSHCommand = fmt.Sprintf("ssh -p %d root@%s", v.SSHPort, ip)
+		}
+	}
+	if v.Status == fleet.Off {
+		out.Note = "A server that is off keeps its disk and address and is billed on; destroy it to end that."
+	}
+	return out
+}
+
+// CreateServerIn is the input of create_server.
+type CreateServerIn struct {
+	Size       string   `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
+	Region     string   `json:"region" catalog:"region" minLength:"1" maxLength:"64"`
+	Image      string   `json:"image,omitempty" catalog:"image" maxLength:"128" doc:"Default ubuntu-24-04-x64."`
+	Minutes    int      `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
+	Label      string   `json:"label,omitempty" maxLength:"64" pattern:"^[a-zA-Z0-9._-]{1,64}$"`
+	SSHKeyIDs  []string `json:"ssh_key_ids,omitempty" maxItems:"20" doc:"Keys of yours to install; ssh_exec needs none."`
+	SnapshotID string   `json:"snapshot_id,omitempty" maxLength:"64" doc:"Restore from this snapshot."`
+	UserData   string   `json:"user_data,omitempty" maxLength:"65536" doc:"cloud-init script, run as root on first boot. The provider stores it: no secrets."`
+	AutoRenew  bool     `json:"auto_renew,omitempty" doc:"Buy the same minutes again at the end, while the balance lasts."`
+}
+
+// CreateServerOut is what create_server answers.
+type CreateServerOut struct {
+	ServerView
+	MinutesPurchased int          `json:"minutes_purchased"`
+	TotalCharged     berth.Micros `json:"total_charged" doc:"Held now, charged when the server is delivered."`
+	Action           ActionView   `json:"action"`
+}
+
+// ServerIn names a server.
+type ServerIn struct {
+	ServerID string `json:"server_id" subject:"true" minLength:"1" maxLength:"64"`
+}
+
+// GetServerIn is the input of get_server.
+type GetServerIn struct {
+	ServerIn
+	Reveal bool `json:"reveal_credentials,omitempty" doc:"Include the root password."`
+}
+
+// ListIn pages through a list.
+type ListIn struct {
+	All   bool   `json:"all,omitempty" doc:"Also those that have ended."`
+	After string `json:"after,omitempty" maxLength:"64" doc:"The next of the page before."`
+	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
+}
+
+// ServersOut is what list_servers answers.
+type ServersOut struct {
+	Servers []ServerView `json:"servers"`
+	Next    string       `json:"next,omitempty" doc:"Pass as after for the next page."`
+}
+
+// PowerIn is the input of power_server.
+type PowerIn struct {
+	ServerIn
+	Action string `json:"action" enum:"on,off,reboot"`
+}
+
+// ResizeIn is the input of resize_server.
+type ResizeIn struct {
+	ServerIn
+	Size string `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
+}
+
+// RebuildIn is the input of rebuild_server.
+type RebuildIn struct {
+	ServerIn
+	Image      string `json:"image,omitempty" catalog:"image" maxLength:"128" doc:"Default: the present one."`
+	SnapshotID string `json:"snapshot_id,omitempty" maxLength:"64" doc:"A snapshot of yours instead of an image."`
+}
+
+// WorkOut is what operations answer that go on as an action.
+type WorkOut struct {
+	Server  ServerView   `json:"server"`
+	Action  ActionView   `json:"action"`
+	Charged berth.Micros `json:"charged"`
+}
+
+// DestroyOut is what destroy_server answers.
+type DestroyOut struct {
+	Deleted  bool           `json:"deleted"`
+	ID       berth.ID       `json:"id"`
+	Status   fleet.Status   `json:"status"`
+	Snapshot *FinalSnapshot `json:"snapshot" doc:"Null where the server never came up."`
+	Action   ActionView     `json:"action"`
+}
+
+// FinalSnapshot is the snapshot that a server leaves behind.
+type FinalSnapshot struct {
+	ID        berth.ID             `json:"id"`
+	Status    fleet.SnapshotStatus `json:"status"`
+	ExpiresIn int                  `json:"expires_in_hours"`
+}
+
+func (s *System) addServers() {
+	Add(s.table, Op[CreateServerIn, CreateServerOut]{
+		Name: "create_server",
+		Doc: Doc{
+			Title: "Create a server", Toolset: "default", Tag: "Servers", OpenWorld: true,
+			Text:    "Buy a server: create fee + hourly price × minutes / 60, from your balance, charged only if it is delivered. Answers when SSH answers. Reuse the idempotency_key when you retry the same purchase.",
+			Example: `{"size":"small","region":"nyc1","minutes":60,"label":"web-1"}`,
+		},
+		Routes: []Route{{Method: "POST", Path: "/v1/servers", Status: http.StatusCreated}},
+		Access: Identified,
+		Plan:   s.planCreate,
+		Commit: s.createServer,
+		Fresh: func(ctx context.Context, rx Rx, _ *Request, out CreateServerOut) (_ CreateServerOut, err error) {
+			out.ServerView, out.Action, err = s.refresh(ctx, rx, out.ID, out.Action.ID)
+			return out, err
+		},
+	})
+	Add(s.table, Op[ListIn, ServersOut]{
+		Name: "list_servers",
+		Doc: Doc{
+			Title: "List servers", Text: "Your servers, newest first. Free.", Toolset: "default", Tag: "Servers",
+			Example: `{}`, ReadOnly: true, Idempotent: true,
+		},
+		Routes: []Route{{Method: "GET", Path: "/v1/servers", Status: 200}},
+		Access: Identified,
+		Read:   s.listServers,
+	})
+	Add(s.table, Op[GetServerIn, ServerView]{
+		Name: "get_server",
+		Doc: Doc{
+			Title: "Look at a server", Text: "One server: status, address, SSH command, remaining time. Free.", Toolset: "default", Tag: "Servers",
+			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d"}`, ReadOnly: true, Idempotent: true,
+		},
+		// The contract's detail answers with the password, always.
+		Routes:  []Route{{Method: "GET", Path: "/v1/servers/{server_id}", Status: 200, Fixed: map[string]any{"reveal_credentials": true}}},
+		Access:  Identified,
+		Subject: func(in GetServerIn) berth.ID { return berth.ID(in.ServerID) },
+		Read:    s.getServer,
+	})
+	s.addServerWork()
+}
+
+func (s *System) addServerWork() {
+	Add(s.table, Op[PowerIn, WorkOut]{
+		Name: "power_server",
+		Doc: Doc{
+			Title: "Power on, off or reboot", Text: "Turn a server on or off, or reboot it. 0.005 USD. A server that is off is billed on.", Toolset: "default", Tag: "Servers",
+			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","action":"reboot"}`, Destructive: true, Idempotent: true, OpenWorld: true,
+		},
+		Routes: []Route{
+			{Method: "POST", Path: "/v1/servers/{server_id}/power", Status: 200},
+			{Method: "POST", Path: "/v1/servers/{server_id}/reboot", Status: 200, Name: "reboot_server", Summary: "Reboot", Fixed: map[string]any{"action": "reboot"}},
+		},
+		Access:  Identified,
+		Subject: func(in PowerIn) berth.ID { return berth.ID(in.ServerID) },
+		Plan:    s.planPower,
+		Commit: func(ctx context.Context, tx Tx, r *Request, in PowerIn, p Plan) (WorkOut, Effect, error) {
+			a, err := s.fleet.Power(ctx, tx, r.Server, in.Action, r.Charge)
+			return s.work(ctx, tx, r, a, p, err)
+		},
+		Fresh: s.freshWork,
+	})
+	Add(s.table, Op[ResizeIn, WorkOut]{
+		Name: "resize_server",
+		Doc: Doc{
+			Title: "Resize a server", Text: "Move a server to a larger size with its disk (never to a smaller disk). It is off meanwhile. 0.005 USD + the difference for the remaining time.", Toolset: "default", Tag: "Servers",
+			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","size":"medium"}`, Destructive: true, Idempotent: true, OpenWorld: true,
+		},
+		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/resize", Status: http.StatusAccepted}},
+		Access:  Identified,
+		Subject: func(in ResizeIn) berth.ID { return berth.ID(in.ServerID) },
+		Plan:    s.planResize,
+		Commit: func(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (WorkOut, Effect, error) {
+			a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, p.Price, r.Charge)
+			return s.work(ctx, tx, r, a, p, err)
+		},
+		Fresh: s.freshWork,
+	})
+	Add(s.table, Op[RebuildIn, WorkOut]{
+		Name: "rebuild_server",
+		Doc: Doc{
+			Title: "Rebuild a server", Text: "Replace a server's disk by a fresh image or a snapshot. Its files are lost: take a snapshot first. 0.005 USD.", Toolset: "default", Tag: "Servers",
+			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","image":"debian-12-x64"}`, Destructive: true, OpenWorld: true,
+		},
+		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/rebuild", Status: http.StatusAccepted}},
+		Access:  Identified,
+		Subject: func(in RebuildIn) berth.ID { return berth.ID(in.ServerID) },
+		Plan:    s.planRebuild,
+		Commit: func(ctx context.Context, tx Tx, r *Request, in RebuildIn, p Plan) (WorkOut, Effect, error) {
+			a, err := s.fleet.Rebuild(ctx, tx, r.Server, in.Image, berth.ID(in.SnapshotID), r.Charge)
+			return s.work(ctx, tx, r, a, p, err)
+		},
+		Fresh: s.freshWork,
+	})
+	Add(s.table, Op[ServerIn, DestroyOut]{
+		Name: "destroy_server",
+		Doc: Doc{
+			Title: "Destroy a server", Text: "End a server. A snapshot is taken first and kept 72 hours free; unused minutes are not refunded. Free.", Toolset: "default", Tag: "Servers",
+			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d"}`, Destructive: true, Idempotent: true, OpenWorld: true,
+		},
+		Routes:  []Route{{Method: "DELETE", Path: "/v1/servers/{server_id}", Status: 200}},
+		Access:  Identified,
+		Subject: func(in ServerIn) berth.ID { return berth.ID(in.ServerID) },
+		Plan: func(ctx context.Context, rx Rx, r *Request, _ ServerIn) (Plan, error) {
+			return Plan{}, s.fleet.PlanDestroy(ctx, rx, r.Server)
+		},
+		Commit: s.destroyServer,
+		Fresh:  s.freshDestroy,
+	})
+}
+
+func (s *System) createOrder(r *Request, in CreateServerIn) fleet.CreateOrder {
+	keys := make([]berth.ID, len(in.SSHKeyIDs))
+	for i, k := range in.SSHKeyIDs {
+		keys[i] = berth.ID(k)
+	}
+	return fleet.CreateOrder{
+		Owner: r.Principal, Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
+		Keys: keys, Snapshot: berth.ID(in.SnapshotID), UserData: in.UserData, AutoRenew: in.AutoRenew,
+	}
+}
+
+func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateServerIn) (Plan, error) {
+	price, err := s.fleet.PlanCreate(ctx, rx, s.createOrder(r, in))
+	return Plan{
+		Price: price, Reason: billing.ReasonPurchase, Hold: true,
+		Memo:  fmt.Sprintf("%s in %s for %d minutes", in.Size, in.Region, in.Minutes),
+		Terms: map[string]any{"size": in.Size, "region": in.Region, "minutes": in.Minutes, "snapshot_id": in.SnapshotID},
+	}, err
+}
+
+func (s *System) createServer(ctx context.Context, tx Tx, r *Request, in CreateServerIn, p Plan) (CreateServerOut, Effect, error) {
+	sv, a, err := s.fleet.Create(ctx, tx, s.createOrder(r, in), p.Price, r.Charge)
+	if err != nil {
+		return CreateServerOut{}, Effect{}, err
+	}
+	out := CreateServerOut{ServerView: s.viewServer(sv), MinutesPurchased: in.Minutes, TotalCharged: p.Price.Total, Action: viewAction(a)}
+	return out, Effect{Ref: sv.ID, Action: a}, nil
+}
+
+func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListIn) (ServersOut, error) {
+	list, err := rx.Servers(ctx, r.Principal.ID, fleet.ServerFilter{All: in.All, After: berth.ID(in.After), Limit: in.Limit})
+	out := ServersOut{Servers: make([]ServerView, len(list))}
+	for i, sv := range list {
+		out.Servers[i] = s.viewServer(sv)
+	}
+	if len(list) == in.Limit {
+		out.Next = string(list[len(list)-1].ID)
+	}
+	return out, err
+}
+
+func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) (ServerView, error) {
+	out := s.viewServer(r.Server)
+	if !in.Reveal {
+		return out, nil
+	}
+	secrets, err := s.fleet.Secrets(r.Server)
+	out.RootPassword = secrets.RootPassword
+	return out, err
+}
+
+func (s *System) planPower(ctx context.Context, rx Rx, r *Request, in PowerIn) (Plan, error) {
+	price, err := s.fleet.PlanPower(ctx, rx, r.Server, r.Principal, in.Action)
+	return Plan{
+		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "power " + in.Action,
+		Terms: map[string]any{"server_id": in.ServerID, "action": in.Action},
+	}, err
+}
+
+func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn) (Plan, error) {
+	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.Principal, in.Size)
+	return Plan{
+		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "resize to " + in.Size,
+		Terms: map[string]any{"server_id": in.ServerID, "size": in.Size},
+	}, err
+}
+
+func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildIn) (Plan, error) {
+	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.Principal, in.Image, berth.ID(in.SnapshotID), nil)
+	return Plan{
+		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "rebuild",
+		Terms: map[string]any{"server_id": in.ServerID},
+	}, err
+}
+
+func (s *System) destroyServer(ctx context.Context, tx Tx, r *Request, _ ServerIn, _ Plan) (DestroyOut, Effect, error) {
+	snap, a, err := s.fleet.Destroy(ctx, tx, r.Server, true)
+	if err != nil {
+		return DestroyOut{}, Effect{}, err
+	}
+	out := DestroyOut{Deleted: true, ID: r.Server.ID, Status: fleet.Destroying, Action: viewAction(a)}
+	if snap.ID != "" {
+		out.Snapshot = s.finalSnapshot(snap)
+	}
+	return out, Effect{Ref: r.Server.ID, Action: a}, nil
+}
+
+func (s *System) finalSnapshot(snap fleet.Snapshot) *FinalSnapshot {
+	return &FinalSnapshot{ID: snap.ID, Status: snap.Status, ExpiresIn: hoursLeft(snap.ExpiresAt.Sub(s.now()))}
+}
+
+// hoursLeft rounds to the nearest hour, so that a fresh snapshot has 72.
+func hoursLeft(d time.Duration) int { return int(max(0, d).Round(time.Hour) / time.Hour) }
+
+func (s *System) freshDestroy(ctx context.Context, rx Rx, _ *Request, out DestroyOut) (DestroyOut, error) {
+	sv, action, err := s.refresh(ctx, rx, out.ID, out.Action.ID)
+	if err != nil {
+		return out, err
+	}
+	out.Status, out.Action = sv.Status, action
+	if out.Snapshot != nil {
+		snap, err := rx.Snapshot(ctx, out.Snapshot.ID)
+		if err != nil {
+			return out, err
+		}
+		out.Snapshot = s.finalSnapshot(snap)
+	}
+	return out, nil
+}
+
+// work is the answer of a commit that started an action on the request's
+// server, unless it failed with err.
+func (s *System) work(ctx context.Context, rx Rx, r *Request, a fleet.Action, p Plan, err error) (WorkOut, Effect, error) {
+	if err != nil {
+		return WorkOut{}, Effect{}, err
+	}
+	sv, err := rx.Server(ctx, r.Server.ID)
+	out := WorkOut{Server: s.viewServer(sv), Action: viewAction(a), Charged: p.Price.Total}
+	return out, Effect{Ref: sv.ID, Action: a}, err
+}
+
+func (s *System) freshWork(ctx context.Context, rx Rx, _ *Request, out WorkOut) (_ WorkOut, err error) {
+	out.Server, out.Action, err = s.refresh(ctx, rx, out.Server.ID, out.Action.ID)
+	return out, err
+}
+
+func (s *System) refresh(ctx context.Context, rx Rx, server, action berth.ID) (ServerView, ActionView, error) {
+	sv, err := rx.Server(ctx, server)
+	if err != nil {
+		return ServerView{}, ActionView{}, err
+	}
+	a, err := rx.Action(ctx, action)
+	return s.viewServer(sv), viewAction(a), err
+}

@@ -1,0 +1,54 @@
+package ops
+
+import (
+	"log/slog"
+
+	"berth"
+	"berth/billing"
+	"berth/fleet"
+)
+
+// System is Berth itself: the operation table over everything that operations
+// work with.
+type System struct {
+	store   Store
+	fleet   *fleet.Fleet
+	catalog *billing.Catalog
+	hands   Hands
+	now     berth.Clock
+	log     *slog.Logger
+	table   *Table
+	flights *flights
+}
+
+// Options are what a System is made of.
+type Options struct {
+	Store   Store
+	Fleet   *fleet.Fleet
+	Catalog *billing.Catalog
+	Hands   Hands
+	Now     berth.Clock
+	Log     *slog.Logger
+}
+
+// New makes a System with the whole operation table.
+func New(o Options) *System {
+	s := &System{
+		store: o.Store, fleet: o.Fleet, catalog: o.Catalog, hands: o.Hands, now: o.Now, log: o.Log,
+		flights: newFlights(),
+	}
+	s.table = NewTable(choices(o.Catalog))
+	s.addCatalog()
+	s.addMoney()
+	s.addServers()
+	s.addLeases()
+	s.addRemote()
+	s.addSnapshots()
+	s.addKeys()
+	s.addActions()
+	s.addOperator()
+	return s
+}
+
+// Table is the list of all operations.
+func (s *System) Table() *Table { return s.table }
