@@ -42,6 +42,8 @@ func newEventStream(w http.ResponseWriter, keepAlive time.Duration, allowed bool
 		s.err = errNoStream
 		return s
 	}
+	s.mu.Lock() // beat must find the timer
+	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(keepAlive, s.beat)
 	return s
 }
