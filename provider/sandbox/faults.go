@@ -200,7 +200,7 @@ func (f *Faults) created(id int) {
 	}
 }
 
-func (f *Faults) vanishes(int) bool {
+func (f *Faults) vanishes() bool {
 	_, ok := take(f, every[Vanish])
 	return ok
 }

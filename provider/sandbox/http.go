@@ -92,9 +92,12 @@ func decode(r *http.Request, v any) error {
 	err := json.NewDecoder(r.Body).Decode(v)
 	var large *http.MaxBytesError
 	var kind *json.UnmarshalTypeError
+	var own *refusal // of a type that decodes itself
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &large):
 		return &refusal{status: http.StatusRequestEntityTooLarge, id: "request_too_large",
 			message: fmt.Sprintf("The request body is larger than %d bytes.", large.Limit)}

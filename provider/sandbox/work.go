@@ -139,7 +139,7 @@ func (c *Cloud) perform(a actionRow, d dropletRow) (effect, error) {
 		return nil, errors.New("scripted to fail")
 	}
 	done, err := kinds()[a.Type].run(c.ctx, c, d, a)
-	if err == nil && a.Type == typeCreate && c.faults.vanishes(d.ID) {
+	if err == nil && a.Type == typeCreate && c.faults.vanishes() {
 		return runDestroy(c.ctx, c, d, a)
 	}
 	return done, err
