@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -88,10 +89,11 @@ func WriteCSV(ctx context.Context, w io.Writer, rx Rx) error {
 // one a line. It reads a page at a time. What an error cuts short is no valid
 // JSON. rx must be one consistent view.
 func WriteJSON(ctx context.Context, w io.Writer, rx Rx) error {
+	out := bufio.NewWriter(w)
 	before := "[\n"
 	for e, err := range oldestFirst(ctx, rx) {
 		if err == nil {
-			err = writeElement(w, before, e.row())
+			err = writeElement(out, before, e.row())
 		}
 		if err != nil {
 			return fmt.Errorf("export the ledger: %w", err)
@@ -102,7 +104,10 @@ func WriteJSON(ctx context.Context, w io.Writer, rx Rx) error {
 	if before == "[\n" {
 		end = "[]\n"
 	}
-	if _, err := io.WriteString(w, end); err != nil {
+	if _, err := out.WriteString(end); err != nil {
+		return fmt.Errorf("export the ledger: %w", err)
+	}
+	if err := out.Flush(); err != nil {
 		return fmt.Errorf("export the ledger: %w", err)
 	}
 	return nil
