@@ -76,8 +76,9 @@ type conn struct {
 	client *ssh.Client
 	err    error
 
-	sessions int // in use now
-	limit    int // at most
+	sessions int  // in use now
+	limit    int  // at most
+	served   bool // the server has granted a session
 	gone     bool
 	idle     *time.Timer
 }
@@ -253,13 +254,25 @@ func (p *Pool) squeeze(c *conn) {
 	c.sessions++
 }
 
-// full notes that the server itself refused one more session on c, which the
-// caller has given back. It reports whether another try makes sense.
+// granted notes that the server lets us have sessions on c.
+func (p *Pool) granted(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.served = true
+}
+
+// full notes that the server refused one more session on c, which the caller
+// has given back: from now on c has as many as there are. It reports whether
+// another try makes sense. If none is left, the server may still be counting
+// those that just ended, and a new connection starts from zero.
 func (p *Pool) full(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.limit = max(1, min(c.limit, c.sessions))
-	return c.sessions > 0
+	if c.sessions == 0 {
+		p.remove(c)
+	}
+	return c.sessions > 0 || c.served
 }
 
 // drop takes a broken connection out of the pool.

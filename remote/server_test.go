@@ -40,10 +40,13 @@ type server struct {
 	work     sync.WaitGroup
 
 	mu       sync.Mutex
-	conns    map[net.Conn]int // sessions
+	conns    map[net.Conn]*load
 	accepted int
-	busiest  int // most sessions at once on one connection
+	busiest  int // most commands at once on one connection
 }
+
+// load is what a connection carries.
+type load struct{ sessions, commands int }
 
 // signalling is what a server makes of a signal request.
 type signalling int
@@ -70,7 +73,7 @@ func newSigner(t testing.TB) ssh.Signer {
 func newServer(t testing.TB, change ...func(*server)) *server {
 	t.Helper()
 	host, login := newSigner(t), newSigner(t)
-	s := &server{home: t.TempDir(), shell: "/bin/sh", conns: make(map[net.Conn]int)}
+	s := &server{home: t.TempDir(), shell: "/bin/sh", conns: make(map[net.Conn]*load)}
 	for _, f := range change {
 		f(s)
 	}
@@ -111,9 +114,10 @@ func (s *server) accept() {
 		}
 		s.mu.Lock()
 		s.accepted++
-		s.conns[tcp] = 0
+		load := new(load)
+		s.conns[tcp] = load
 		s.mu.Unlock()
-		s.work.Go(func() { s.serve(tcp) })
+		s.work.Go(func() { s.serve(tcp, load) })
 	}
 }
 
@@ -127,7 +131,7 @@ func (s *server) drop() {
 }
 
 // counts returns the connections ever accepted, those open now, and the most
-// sessions that one of them had at once.
+// commands that one of them ran at once.
 func (s *server) counts() (accepted, open, busiest int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,26 +139,30 @@ func (s *server) counts() (accepted, open, busiest int) {
 }
 
 // admit counts a session on a connection, if it may have one more.
-func (s *server) admit(tcp net.Conn) bool {
+func (s *server) admit(l *load) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.maxSessions > 0 && s.conns[tcp] >= s.maxSessions {
+	if s.maxSessions > 0 && l.sessions >= s.maxSessions {
 		return false
 	}
-	s.conns[tcp]++
-	s.busiest = max(s.busiest, s.conns[tcp])
+	l.sessions++
 	return true
 }
 
-func (s *server) dismiss(tcp net.Conn) {
+func (s *server) dismiss(l *load) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, open := s.conns[tcp]; open {
-		s.conns[tcp]--
-	}
+	l.sessions--
 }
 
-func (s *server) serve(tcp net.Conn) {
+func (s *server) count(l *load, commands int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.commands += commands
+	s.busiest = max(s.busiest, l.commands)
+}
+
+func (s *server) serve(tcp net.Conn, load *load) {
 	defer func() {
 		tcp.Close()
 		s.mu.Lock()
@@ -167,23 +175,23 @@ func (s *server) serve(tcp net.Conn) {
 	}
 	s.work.Go(func() { ssh.DiscardRequests(requests) })
 	for offer := range channels {
-		if !s.admit(tcp) {
+		if !s.admit(load) {
 			offer.Reject(ssh.ConnectionFailed, "open failed")
 			continue
 		}
 		channel, requests, err := offer.Accept()
 		if err != nil {
-			s.dismiss(tcp)
+			s.dismiss(load)
 			continue
 		}
 		s.work.Go(func() {
-			s.session(channel, requests)
-			s.dismiss(tcp)
+			s.session(channel, requests, load)
+			s.dismiss(load)
 		})
 	}
 }
 
-func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
+func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request, load *load) {
 	var command *exec.Cmd
 	for request := range requests {
 		var argument struct{ Text string }
@@ -191,7 +199,7 @@ func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		ok := false
 		switch request.Type {
 		case "exec":
-			command = s.start(channel, argument.Text)
+			command = s.start(channel, argument.Text, load)
 			ok = command != nil
 		case "subsystem":
 			ok = argument.Text == "sftp"
@@ -226,7 +234,7 @@ func (s *server) files(channel ssh.Channel) {
 }
 
 // start runs a line by the login shell, in a session of its own.
-func (s *server) start(channel ssh.Channel, line string) *exec.Cmd {
+func (s *server) start(channel ssh.Channel, line string, load *load) *exec.Cmd {
 	var readers, writers [2]*os.File
 	for i := range readers {
 		var err error
@@ -243,6 +251,7 @@ func (s *server) start(channel ssh.Channel, line string) *exec.Cmd {
 	if err != nil || command.Start() != nil {
 		return nil
 	}
+	s.count(load, 1)
 	writers[0].Close()
 	writers[1].Close()
 	s.work.Go(func() {
@@ -258,6 +267,7 @@ func (s *server) start(channel ssh.Channel, line string) *exec.Cmd {
 	}
 	s.work.Go(func() {
 		command.Wait()
+		s.count(load, -1)
 		reportExit(channel, command.ProcessState.Sys().(syscall.WaitStatus))
 		outputs.Wait()
 		channel.Close()

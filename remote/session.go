@@ -26,6 +26,7 @@ func (p *Pool) open(ctx context.Context, t Target) (*session, error) {
 		}
 		channel, requests, err := c.openChannel(ctx, p.options.DialTimeout)
 		if err == nil {
+			p.granted(c)
 			return &session{channel, p, c, requests}, nil
 		}
 		p.release(c)
