@@ -2,16 +2,20 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 
 	"berth/provider/sandbox/droplet"
 )
 
-// Machines are what droplets run on. *droplet.Host is the real thing. Every
-// method may be called concurrently; Start on what runs, Stop on what does
-// not, and Remove of what never was are no errors.
+// Machines are what droplets run on. *droplet.Host is the real thing, and
+// *Empty the one for where nobody logs in. Every
+// method may be called concurrently, and Running at any time without waiting.
+// Stop of what does not run and Remove of what never was are no errors; Start,
+// Load and Reset may answer droplet.ErrRunning to what runs.
 type Machines interface {
 	Check(ctx context.Context) droplet.Report
 	SSHPort() int
@@ -36,23 +40,78 @@ func dropletID(machine string) int {
 	return id
 }
 
-// shellless stands in where this machine can't run droplets. They change
-// their state as asked and nothing runs in them; their snapshots are empty.
-type shellless struct{ host Machines }
+// Empty are machines with nothing in them: they go on and off as asked, nobody
+// can log in, and their snapshots are empty. They serve tests and simulations.
+// The zero value is ready for use.
+type Empty struct {
+	on sync.Map // by the machine's id
+}
 
-func (m shellless) Check(ctx context.Context) droplet.Report    { return m.host.Check(ctx) }
-func (m shellless) SSHPort() int                                { return m.host.SSHPort() }
-func (shellless) Start(context.Context, droplet.Spec) error     { return nil }
-func (shellless) Stop(context.Context, string, bool) error      { return nil }
-func (shellless) Running(string) bool                           { return false }
-func (shellless) Load(context.Context, string, string) error    { return nil }
-func (shellless) Reset(context.Context, string) error           { return nil }
-func (m shellless) Remove(ctx context.Context, id string) error { return m.host.Remove(ctx, id) }
-func (m shellless) Close() error                                { return m.host.Close() }
+var _ Machines = (*Empty)(nil)
 
-func (shellless) Save(_ context.Context, _, file string) (int64, error) {
+// Check reports that there are no shells.
+func (*Empty) Check(context.Context) droplet.Report {
+	return droplet.Report{Mode: "none", SSHPort: 22, Step: "configuration", Reason: "machines with nothing in them were asked for"}
+}
+
+// SSHPort is 22, where nobody answers.
+func (*Empty) SSHPort() int { return 22 }
+
+// Start marks a machine as on.
+func (m *Empty) Start(_ context.Context, spec droplet.Spec) error {
+	m.on.Store(spec.ID, true)
+	return nil
+}
+
+// Stop marks a machine as off.
+func (m *Empty) Stop(_ context.Context, id string, _ bool) error {
+	m.on.Delete(id)
+	return nil
+}
+
+// Running tells whether a machine is on.
+func (m *Empty) Running(id string) bool {
+	_, on := m.on.Load(id)
+	return on
+}
+
+// Save writes an empty file.
+func (*Empty) Save(_ context.Context, _, file string) (int64, error) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		return 0, fmt.Errorf("write an empty snapshot: %w", err)
 	}
 	return 0, nil
 }
+
+// Load does nothing.
+func (*Empty) Load(context.Context, string, string) error { return nil }
+
+// Reset does nothing.
+func (*Empty) Reset(context.Context, string) error { return nil }
+
+// Remove forgets a machine.
+func (m *Empty) Remove(_ context.Context, id string) error {
+	m.on.Delete(id)
+	return nil
+}
+
+// Close turns all machines off.
+func (m *Empty) Close() error {
+	m.on.Clear()
+	return nil
+}
+
+// shellless stands in for machines that can't run here. What is kept of
+// machines that could run once is still removed with their droplets.
+type shellless struct {
+	*Empty
+	host Machines
+}
+
+func (m shellless) SSHPort() int { return m.host.SSHPort() }
+
+func (m shellless) Remove(ctx context.Context, id string) error {
+	return errors.Join(m.Empty.Remove(ctx, id), m.host.Remove(ctx, id))
+}
+
+func (m shellless) Close() error { return m.host.Close() }

@@ -86,11 +86,14 @@ func TestImages(t *testing.T) {
 	refused(t, err, http.StatusNotFound, msgNotFound)
 }
 
+func privateKey(seed byte) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(append(make([]byte, 31), seed))
+}
+
 // publicKey is a key that depends on the seed only.
 func publicKey(t *testing.T, seed byte) string {
 	t.Helper()
-	private := ed25519.NewKeyFromSeed(append(make([]byte, 31), seed))
-	key, err := ssh.NewPublicKey(private.Public())
+	key, err := ssh.NewPublicKey(privateKey(seed).Public())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,8 @@ type Options struct {
 	// caller to see to.
 	Dir string
 
-	// Machines are what droplets run on. Nil means real ones, kept in Dir; the
-	// program must then have called droplet.Main first.
+	// Machines are what droplets run on; Close closes them. Nil means real ones,
+	// kept in Dir; the program must then have called droplet.Main first.
 	Machines Machines
 
 	Log *slog.Logger // nil discards
@@ -183,7 +183,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 	if !report.Shells {
 		c.log.Warn("droplets have no shell on this machine: the API works, SSH to droplets does not",
 			"failed", report.Step, "reason", report.Reason)
-		c.machines = shellless{c.machines}
+		c.machines = shellless{&Empty{}, c.machines}
 	}
 	var boots []droplet.Spec
 	for id, d := range c.state.Droplets {

@@ -272,9 +272,32 @@ func TestStartWithoutShells(t *testing.T) {
 		t.Error("a machine was started where none can run")
 	}
 	r.completed(r.client.DropletActions.Snapshot(t.Context(), d.ID, "empty"))
+	r.completed(r.client.DropletActions.Restore(t.Context(), d.ID, r.get(d.ID).SnapshotIDs[0]))
 	r.completed(r.client.DropletActions.PowerOff(t.Context(), d.ID))
 	if got := r.get(d.ID).Status; got != statusOff {
 		t.Errorf("status %s after power_off", got)
+	}
+	if _, err := r.client.Droplets.Delete(t.Context(), d.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEmptyMachines(t *testing.T) {
+	f := &Faults{}
+	c, err := Open(Options{Dir: t.TempDir(), Machines: &Empty{}, Faults: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serveRig(t, c)
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := r.create("x")
+	f.Next(1, FailAction{Type: "power_off"})
+	a, _, err := r.client.DropletActions.PowerOff(t.Context(), d.ID)
+	r.did(actionErrored, a, err)
+	if got := r.get(d.ID).Status; got != statusActive {
+		t.Errorf("a droplet that could not be powered off is %s", got)
 	}
 }
 
