@@ -427,7 +427,7 @@ func (w *httpWire) newRequest(ctx context.Context, text []byte) *http.Request {
 func (w *httpWire) post(id string, text []byte) <-chan outcome {
 	l := newLedger(w.t)
 	c := l.expect(id)
-	w.posts.Go(func() {
+	do := func() {
 		res, err := http.DefaultClient.Do(w.newRequest(context.Background(), text))
 		if err != nil {
 			w.t.Errorf("post: %v", err)
@@ -440,7 +440,12 @@ func (w *httpWire) post(id string, text []byte) <-chan outcome {
 			w.mu.Unlock()
 		}
 		readReply(res, l)
-	})
+	}
+	if id == "" { // no response comes, so the next message must wait here
+		do()
+	} else {
+		w.posts.Go(do)
+	}
 	return c
 }
 
