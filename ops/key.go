@@ -60,6 +60,7 @@ func (s *System) addKeys() {
 		},
 		Routes: []Route{{Method: "POST", Path: "/v1/keys", Status: http.StatusCreated}},
 		Access: Identified,
+		Priced: true,
 		Plan:   s.planKey,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in AddKeyIn, p Plan) (AddKeyOut, Effect, error) {
 			k, err := s.fleet.AddKey(ctx, tx, r.Principal.ID, in.Name, in.PublicKey)

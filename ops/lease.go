@@ -41,6 +41,7 @@ func (s *System) addLeases() {
 		},
 		Access:  Identified,
 		Subject: func(in ExtendIn) berth.ID { return berth.ID(in.ID) },
+		Priced:  true,
 		Plan:    s.planExtend,
 		Commit:  s.extend,
 	})

@@ -70,6 +70,7 @@ type Op[In, Out any] struct {
 	Doc     Doc
 	Routes  []Route
 	Access  Access
+	Priced  bool              // it may cost something, so a quote can be had for it
 	Subject func(In) berth.ID // the object that must be the caller's, if any
 
 	// Plan tells whether the operation can be done and what it costs. It only
@@ -133,11 +134,12 @@ type Operation struct {
 	Doc    Doc
 	Routes []Route
 	Access Access
-	Paid   bool // it may cost something
+	Priced bool // it may cost something
 	Long   bool // it changes something through an action, and can be waited for
 
-	Input  *huma.Schema // as published, enumerations of the catalog included
-	Output *huma.Schema
+	Input      *huma.Schema // as published, enumerations of the catalog included
+	InputOrder []string     // the inputs' names as they are declared
+	Output     *huma.Schema
 
 	subjectField string
 	checked      *huma.Schema // as validated

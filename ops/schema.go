@@ -21,9 +21,9 @@ import (
 // catalog:"…": they follow the catalog, so they are not known to the types.
 type Choices map[string][]string
 
-// schemaOf makes the JSON schema of a Go type, with every reference inlined so
+// SchemaOf makes the JSON schema of a Go type, with every reference inlined so
 // that each schema stands alone.
-func schemaOf(t reflect.Type) *huma.Schema {
+func SchemaOf(t reflect.Type) *huma.Schema {
 	reg := huma.NewMapRegistry("#/$defs/", huma.DefaultSchemaNamer)
 	reg.RegisterTypeAlias(reflect.TypeFor[berth.Micros](), reflect.TypeFor[amount]())
 	reg.RegisterTypeAlias(reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[string]any]())

@@ -183,6 +183,7 @@ func (s *System) addServers() {
 		},
 		Routes: []Route{{Method: "POST", Path: "/v1/servers", Status: http.StatusCreated}},
 		Access: Identified,
+		Priced: true,
 		Plan:   s.planCreate,
 		Commit: s.createServer,
 		Fresh: func(ctx context.Context, rx Rx, _ *Request, out CreateServerOut) (_ CreateServerOut, err error) {
@@ -228,6 +229,7 @@ func (s *System) addServerWork() {
 		},
 		Access:  Identified,
 		Subject: func(in PowerIn) berth.ID { return berth.ID(in.ServerID) },
+		Priced:  true,
 		Plan:    s.planPower,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in PowerIn, p Plan) (WorkOut, Effect, error) {
 			a, err := s.fleet.Power(ctx, tx, r.Server, in.Action, r.Charge)
@@ -244,6 +246,7 @@ func (s *System) addServerWork() {
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/resize", Status: http.StatusAccepted}},
 		Access:  Identified,
 		Subject: func(in ResizeIn) berth.ID { return berth.ID(in.ServerID) },
+		Priced:  true,
 		Plan:    s.planResize,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (WorkOut, Effect, error) {
 			a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, p.Price, r.Charge)
@@ -260,6 +263,7 @@ func (s *System) addServerWork() {
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/rebuild", Status: http.StatusAccepted}},
 		Access:  Identified,
 		Subject: func(in RebuildIn) berth.ID { return berth.ID(in.ServerID) },
+		Priced:  true,
 		Plan:    s.planRebuild,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in RebuildIn, p Plan) (WorkOut, Effect, error) {
 			a, err := s.fleet.Rebuild(ctx, tx, r.Server, in.Image, berth.ID(in.SnapshotID), r.Charge)
@@ -418,3 +422,6 @@ func (s *System) refresh(ctx context.Context, rx Rx, server, action berth.ID) (S
 	a, err := rx.Action(ctx, action)
 	return s.viewServer(sv), viewAction(a), err
 }
+
+// Location is where the server can be looked at over HTTP.
+func (o CreateServerOut) Location() string { return "/v1/servers/" + string(o.ID) }

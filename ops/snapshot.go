@@ -76,6 +76,7 @@ func (s *System) addSnapshots() {
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/snapshot", Status: http.StatusAccepted}},
 		Access:  Identified,
 		Subject: func(in SnapshotIn) berth.ID { return berth.ID(in.ServerID) },
+		Priced:  true,
 		Plan:    s.planSnapshot,
 		Commit:  s.takeSnapshot,
 		Fresh:   s.freshSnapshot,

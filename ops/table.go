@@ -41,16 +41,17 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 	in := reflect.TypeFor[In]()
 	o := &Operation{
 		Name: op.Name, Doc: op.Doc, Routes: op.Routes, Access: op.Access,
-		Paid:    op.Plan != nil,
+		Priced:  op.Priced,
 		Long:    op.Fresh != nil,
-		checked: schemaOf(in),
-		Output:  schemaOf(reflect.TypeFor[Out]()),
+		checked: SchemaOf(in),
+		Output:  SchemaOf(reflect.TypeFor[Out]()),
 		decode:  decodeAs[In],
 	}
 	o.Input = publish(in, o.checked, t.choices)
 	exemplify(o.Input, op.Doc.Example)
 	erase(o, op)
 	for f := range fieldsOf(in) {
+		o.InputOrder = append(o.InputOrder, jsonName(f))
 		if f.Tag.Get("subject") == "true" {
 			o.subjectField = jsonName(f)
 		}

@@ -1,0 +1,204 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"berth"
+	"berth/ops"
+)
+
+// maxBody bounds a JSON body: a file of 1 MiB as base64 fits.
+const maxBody = 4 << 20
+
+// endpoint serves one route of an operation.
+func (a *API) endpoint(op *ops.Operation, route ops.Route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		call, wait, err := a.call(w, r, op, route)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		if wantsStream(r) && op.Changes() {
+			a.stream(w, r, call, wait)
+			return
+		}
+		raw := route.Raw == ops.RawOut
+		if raw {
+			call.Open = func(head ops.FileHead) io.Writer { return attach(w, head) }
+		}
+		res, err := a.System.Dispatch(r.Context(), call)
+		if err == nil {
+			err = a.System.Wait(r.Context(), res, wait, nil)
+		}
+		switch {
+		case err != nil && raw && w.Header().Get("Content-Disposition") != "":
+			panic(http.ErrAbortHandler) // the bytes are on their way: only a broken connection tells
+		case err != nil:
+			a.fail(w, r, err)
+		case !raw:
+			a.answer(w, route, res)
+		}
+	}
+}
+
+// call makes a call of a request. Inputs come from the path, the query (where
+// the route has no body), the body, and from the route itself.
+func (a *API) call(w http.ResponseWriter, r *http.Request, op *ops.Operation, route ops.Route) (*ops.Call, time.Duration, error) {
+	call := &ops.Call{Op: op.Name, Creds: a.Credentials(r), Front: "http"}
+	body, err := a.body(w, r, route, call)
+	if err != nil {
+		return nil, 0, err
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, 0, berth.Errorf(berth.InvalidInput, "the query can't be read: %v", err)
+	}
+	for name, values := range query {
+		if _, twice := body[name]; twice {
+			return nil, 0, berth.Errorf(berth.InvalidInput, "%s stands both in the query and in the body", name)
+		}
+		if len(values) == 1 {
+			body[name] = values[0]
+		} else {
+			body[name] = values
+		}
+	}
+	if err := prefer(r, body); err != nil {
+		return nil, 0, err
+	}
+	env, err := op.TakeEnvelope(body)
+	if err != nil {
+		return nil, 0, err
+	}
+	call.Bare = len(body) == 0 && call.Body == nil
+	for name := range op.Input.Properties {
+		if v := r.PathValue(name); v != "" {
+			body[name] = v
+		}
+	}
+	maps.Copy(body, route.Fixed)
+	if err := required(route, call, body); err != nil {
+		return nil, 0, err
+	}
+	call.Args, call.Key, call.Quote = body, env.Key, env.Quote
+	var wait time.Duration
+	if env.Wait != nil {
+		wait = *env.Wait
+	}
+	return call, wait, nil
+}
+
+// prefer reads what stands in headers: the idempotency key, and RFC 7240's wait.
+func prefer(r *http.Request, args map[string]any) error {
+	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 1 {
+		return berth.Errorf(berth.InvalidInput, "there are %d Idempotency-Key headers; send one", len(keys))
+	} else if len(keys) == 1 && r.Method != http.MethodGet {
+		args["idempotency_key"] = keys[0]
+	}
+	for _, p := range strings.Split(r.Header.Get("Prefer"), ",") {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(p), "wait="); ok && args["wait_seconds"] == nil {
+			args["wait_seconds"] = n
+		}
+	}
+	return nil
+}
+
+// required refuses what the route needs beyond the operation's own schema.
+func required(route ops.Route, call *ops.Call, args map[string]any) error {
+	if call.Bare && len(call.Creds) == 0 {
+		return nil
+	}
+	var missing []berth.Field
+	for _, name := range route.Require {
+		if args[name] == nil {
+			missing = append(missing, berth.Field{Name: name, Reason: "expected required property " + name + " to be present"})
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	e := berth.Errorf(berth.InvalidInput, "%s", missing[0].Reason)
+	e.Fields = missing
+	return e
+}
+
+// body reads a request's JSON object; a route whose body is a file leaves it to
+// the operation.
+func (a *API) body(w http.ResponseWriter, r *http.Request, route ops.Route, call *ops.Call) (map[string]any, error) {
+	args := map[string]any{}
+	if route.Raw == ops.RawIn {
+		call.Body = r.Body
+		return args, nil
+	}
+	if !route.HasBody() {
+		return args, nil
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, berth.Errorf(berth.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+	case err != nil:
+		return nil, berth.Errorf(berth.InvalidInput, "the body could not be read").Because(err)
+	case len(strings.TrimSpace(string(text))) == 0:
+		return args, nil
+	}
+	if err := json.Unmarshal(text, &args); err != nil || args == nil {
+		e := berth.Errorf(berth.InvalidInput, "the body is no JSON object")
+		if t, _, terr := mime.ParseMediaType(r.Header.Get("Content-Type")); terr == nil && t != "application/json" {
+			e = e.Hinted("send JSON with Content-Type: application/json; this was %s", t)
+		}
+		return nil, e.Because(err)
+	}
+	return args, nil
+}
+
+// located answers have an address of their own.
+type located interface{ Location() string }
+
+func (a *API) answer(w http.ResponseWriter, route ops.Route, res *ops.Result) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if res.Replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	if res.Action != "" {
+		h.Set("Berth-Action", string(res.Action))
+	}
+	if res.Receipt != nil {
+		if b, err := json.Marshal(res.Receipt); err == nil {
+			h.Set("Berth-Receipt", string(b))
+		}
+	}
+	if l, ok := res.Out.(located); ok && route.Status == http.StatusCreated {
+		h.Set("Location", l.Location())
+	}
+	a.write(w, route.Status, res.Out)
+}
+
+// attach begins an answer whose body is a file.
+func attach(w http.ResponseWriter, head ops.FileHead) io.Writer {
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(head.Path)}))
+	if head.Size >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(head.Size, 10))
+	}
+	return w
+}
+
+func wantsStream(r *http.Request) bool {
+	return slices.ContainsFunc(r.Header.Values("Accept"), func(v string) bool { return strings.Contains(v, "text/event-stream") })
+}

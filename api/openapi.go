@@ -1,0 +1,184 @@
+package api
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"berth"
+	"berth/ops"
+)
+
+// Document is the OpenAPI 3.1 description of every route of the table that
+// agents may use.
+func Document(table *ops.Table, version string) *huma.OpenAPI {
+	doc := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "Berth", Version: version,
+			Description: "Servers for software agents: see what a server costs, buy it, work on it over SSH, extend it, snapshot it, let it end. Amounts are strings of US dollars.",
+		},
+		Paths: map[string]*huma.PathItem{},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"api_key": {Type: "http", Scheme: "bearer", BearerFormat: "berth_…", Description: "An API key from the operator."},
+			},
+		},
+	}
+	problem := ops.SchemaOf(reflect.TypeFor[Problem]())
+	for _, op := range table.All() {
+		if op.Access == ops.Operator {
+			continue // served on this machine's socket only
+		}
+		for _, route := range op.Routes {
+			doc.AddOperation(describe(op, route, problem))
+		}
+	}
+	return doc
+}
+
+func describe(op *ops.Operation, route ops.Route, problem *huma.Schema) *huma.Operation {
+	o := &huma.Operation{
+		Method: route.Method, Path: route.Path, Tags: []string{op.Doc.Tag},
+		OperationID: first(route.Name, op.Name), Summary: first(route.Summary, op.Doc.Title), Description: op.Doc.Text,
+		Responses: map[string]*huma.Response{},
+	}
+	if op.Access == ops.Identified {
+		o.Security = []map[string][]string{{"api_key": {}}}
+	}
+	o.Parameters = parameters(op, route)
+	o.RequestBody = requestBody(op, route)
+	o.Responses[strconv.Itoa(route.Status)] = success(op, route)
+	for status, codes := range failures(op, route) {
+		o.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status) + ": " + strings.Join(codes, ", "),
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+		}
+	}
+	return o
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func parameters(op *ops.Operation, route ops.Route) []*huma.Param {
+	var list []*huma.Param
+	for name, s := range op.Input.Properties {
+		if strings.Contains(route.Path, "{"+name+"}") {
+			list = append(list, &huma.Param{Name: name, In: "path", Required: true, Schema: s})
+		}
+	}
+	for _, name := range route.QueryFields(op) {
+		required := slices.Contains(op.Input.Required, name) || slices.Contains(route.Require, name)
+		list = append(list, &huma.Param{Name: name, In: "query", Required: required, Schema: op.Input.Properties[name]})
+	}
+	for _, name := range op.EnvelopeFields() {
+		p := &huma.Param{Name: name, In: "query", Schema: ops.EnvelopeSchema(name)}
+		if name == "idempotency_key" {
+			p.Name, p.In = "Idempotency-Key", "header"
+		}
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b *huma.Param) int { return strings.Compare(a.In+a.Name, b.In+b.Name) })
+	return list
+}
+
+func requestBody(op *ops.Operation, route ops.Route) *huma.RequestBody {
+	if route.Raw == ops.RawIn {
+		bytes := &huma.Schema{Type: huma.TypeString, ContentEncoding: "binary"}
+		return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: bytes}}}
+	}
+	s := route.BodySchema(op)
+	if s == nil {
+		return nil
+	}
+	s.Examples = nil
+	return &huma.RequestBody{
+		Required: len(s.Required) > 0,
+		Content:  map[string]*huma.MediaType{"application/json": {Schema: s, Example: exampleOf(op, s)}},
+	}
+}
+
+// exampleOf is the operation's example less what this body doesn't hold.
+func exampleOf(op *ops.Operation, s *huma.Schema) any {
+	var example map[string]any
+	if json.Unmarshal([]byte(op.Doc.Example), &example) != nil {
+		return nil
+	}
+	for name := range example {
+		if s.Properties[name] == nil {
+			delete(example, name)
+		}
+	}
+	for _, name := range s.Required {
+		if example[name] == nil {
+			return nil
+		}
+	}
+	return example
+}
+
+func success(op *ops.Operation, route ops.Route) *huma.Response {
+	res := &huma.Response{Description: op.Doc.Title, Content: map[string]*huma.MediaType{}}
+	if route.Raw == ops.RawOut {
+		res.Content["application/octet-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, ContentEncoding: "binary"}}
+		return res
+	}
+	res.Content["application/json"] = &huma.MediaType{Schema: op.Output}
+	if op.Changes() {
+		res.Description += ". With Accept: text/event-stream: events progress, stdout, stderr, then result or error."
+		res.Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	return res
+}
+
+// failures are the statuses that a route may answer with, and their codes.
+func failures(op *ops.Operation, route ops.Route) map[int][]string {
+	codes := []berth.Code{berth.InvalidInput, berth.RateLimited, berth.Internal}
+	if op.Access == ops.Identified {
+		codes = append(codes, berth.Unauthenticated, berth.PaymentRequired, berth.Suspended)
+	}
+	if strings.Contains(route.Path, "{") {
+		codes = append(codes, berth.NotFound)
+	}
+	if op.Priced {
+		codes = append(codes, berth.InsufficientBalance, berth.BudgetExceeded, berth.QuoteExpired, berth.QuoteMismatch)
+	}
+	if op.Changes() {
+		codes = append(codes, berth.Conflict, berth.IdempotencyConflict)
+	}
+	if strings.HasPrefix(op.Doc.Tag, "Work") {
+		codes = append(codes, berth.Unreachable, berth.RemoteFailed)
+	}
+	out := map[int][]string{}
+	for _, c := range codes {
+		out[statuses[c]] = append(out[statuses[c]], string(c))
+	}
+	return out
+}
+
+func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {
+	doc := Document(a.System.Table(), a.Version)
+	doc.Servers = []*huma.Server{{URL: a.base(r)}}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "max-age=300")
+	if _, err := w.Write(text); err != nil {
+		a.Log.Debug("document not written", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"berth"
+	"berth/ops"
+)
+
+var (
+	//go:embed pages/home.html
+	homeText string
+	//go:embed pages/docs.html
+	docsText string
+	//go:embed pages/style.css
+	styleText string
+
+	homePage = template.Must(template.New("home").Parse(homeText))
+	docsPage = template.Must(template.New("docs").Parse(docsText))
+)
+
+// page is what the HTML pages show.
+type page struct {
+	Base    string
+	Version string
+	Style   template.CSS
+	Groups  []group
+	Sizes   []ops.SizeView
+}
+
+// group is a part of the reference.
+type group struct {
+	Name      string
+	Endpoints []endpoint
+}
+
+// endpoint is one route in the reference.
+type endpoint struct {
+	Method, Path, Title, Text, Tool string
+	Fields                          []field
+}
+
+// field is one input of an endpoint.
+type field struct {
+	Name, Type, Text string
+	Required         bool
+}
+
+// wantsHTML tells a browser from a program.
+func wantsHTML(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+
+// home is a landing page for browsers and a directory for programs.
+func (a *API) home(w http.ResponseWriter, r *http.Request) {
+	if wantsHTML(r) {
+		a.render(w, r, homePage)
+		return
+	}
+	base := a.base(r)
+	a.write(w, http.StatusOK, map[string]string{
+		"name": "Berth", "version": a.Version, "description": "Servers for software agents.",
+		"openapi": base + "/openapi.json", "llms": base + "/llms.txt", "docs": base + "/docs",
+		"mcp": base + "/mcp", "mcp_sse": base + "/sse", "api": base + "/v1",
+	})
+}
+
+func (a *API) docs(w http.ResponseWriter, r *http.Request) { a.render(w, r, docsPage) }
+
+func (a *API) llms(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	text := strings.ReplaceAll(berth.LLMs, "http://127.0.0.1:8080", a.base(r))
+	if _, err := w.Write([]byte(text)); err != nil {
+		a.Log.Debug("guide not written", slog.Any("error", err))
+	}
+}
+
+func (a *API) render(w http.ResponseWriter, r *http.Request, t *template.Template) {
+	p := page{Base: a.base(r), Version: a.Version, Style: template.CSS(styleText), Groups: reference(a.System.Table())} //nolint:gosec // our own file
+	res, err := a.System.Dispatch(r.Context(), &ops.Call{Op: "list_sizes", Front: "http"})
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	p.Sizes = res.Out.(ops.SizesOut).Sizes
+	var b bytes.Buffer
+	if err := t.Execute(&b, p); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	if _, err := w.Write(b.Bytes()); err != nil {
+		a.Log.Debug("page not written", slog.Any("error", err))
+	}
+}
+
+// reference lists all routes that agents may use, in the table's order.
+func reference(table *ops.Table) []group {
+	var groups []group
+	index := map[string]int{}
+	for _, op := range table.All() {
+		if op.Access == ops.Operator {
+			continue
+		}
+		i, ok := index[op.Doc.Tag]
+		if !ok {
+			i = len(groups)
+			index[op.Doc.Tag] = i
+			groups = append(groups, group{Name: op.Doc.Tag})
+		}
+		for _, route := range op.Routes {
+			e := endpoint{Method: route.Method, Path: route.Path, Title: first(route.Summary, op.Doc.Title), Text: op.Doc.Text, Tool: op.Name}
+			e.Fields = fields(op, route)
+			groups[i].Endpoints = append(groups[i].Endpoints, e)
+		}
+	}
+	return groups
+}
+
+func fields(op *ops.Operation, route ops.Route) []field {
+	var list []field
+	for _, p := range parameters(op, route) {
+		if p.In != "path" {
+			list = append(list, field{p.Name, p.In + ", " + p.Schema.Type, p.Schema.Description, p.Required})
+		}
+	}
+	s := route.BodySchema(op)
+	if s == nil {
+		return list
+	}
+	for _, name := range op.InputOrder {
+		if p := s.Properties[name]; p != nil {
+			required := false
+			for _, n := range s.Required {
+				required = required || n == name
+			}
+			list = append(list, field{name, p.Type, p.Description, required})
+		}
+	}
+	return list
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"berth"
+)
+
+// statuses are the HTTP statuses of the codes of errors.
+var statuses = map[berth.Code]int{
+	berth.InvalidInput:        http.StatusBadRequest,
+	berth.Unauthenticated:     http.StatusUnauthorized,
+	berth.PaymentRequired:     http.StatusPaymentRequired,
+	berth.PaymentPending:      http.StatusAccepted,
+	berth.InsufficientBalance: http.StatusPaymentRequired,
+	berth.BudgetExceeded:      http.StatusForbidden,
+	berth.Forbidden:           http.StatusForbidden,
+	berth.Suspended:           http.StatusForbidden,
+	berth.NotFound:            http.StatusNotFound,
+	berth.Conflict:            http.StatusConflict,
+	berth.IdempotencyConflict: http.StatusConflict,
+	berth.QuoteExpired:        http.StatusConflict,
+	berth.QuoteMismatch:       http.StatusConflict,
+	berth.LimitReached:        http.StatusForbidden,
+	berth.UnknownRegion:       http.StatusBadRequest,
+	berth.UnknownSize:         http.StatusBadRequest,
+	berth.UnknownImage:        http.StatusBadRequest,
+	berth.SnapshotTooLarge:    http.StatusBadRequest,
+	berth.OutOfCapacity:       http.StatusConflict,
+	berth.TooLarge:            http.StatusRequestEntityTooLarge,
+	berth.RateLimited:         http.StatusTooManyRequests,
+	berth.Unreachable:         http.StatusBadGateway,
+	berth.RemoteFailed:        http.StatusUnprocessableEntity,
+	berth.Unavailable:         http.StatusServiceUnavailable,
+	berth.Internal:            http.StatusInternalServerError,
+}
+
+// Problem is an error as RFC 9457 has it, with Berth's code and hint.
+type Problem struct {
+	Type       string        `json:"type" example:"urn:berth:error:unknown_region"`
+	Title      string        `json:"title" example:"Bad Request"`
+	Status     int           `json:"status" example:"400"`
+	Detail     string        `json:"detail" doc:"What is wrong."`
+	Instance   string        `json:"instance,omitempty"`
+	Code       berth.Code    `json:"code" example:"unknown_region"`
+	Hint       string        `json:"hint,omitempty" doc:"What to do instead."`
+	Errors     []berth.Field `json:"errors,omitempty" doc:"The places in the input that are wrong."`
+	RetryAfter int           `json:"retry_after_seconds,omitempty"`
+	Payment    *berth.Demand `json:"payment,omitempty" doc:"What there is to pay, and how."`
+}
+
+// statusGone is what nginx made the custom for a client that went away.
+const statusGone = 499
+
+// fail answers with an error: the one place where errors become statuses.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		w.WriteHeader(statusGone)
+		return
+	}
+	var e *berth.Error
+	if !errors.As(err, &e) {
+		a.Log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		e = berth.Errorf(berth.Internal, "the request could not be carried out for a reason of Berth's own")
+	}
+	a.problem(w, r, statuses[e.Code], e)
+}
+
+func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *berth.Error) {
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if e.Code == berth.Unauthenticated {
+		h.Set("WWW-Authenticate", `Bearer realm="berth", error="invalid_token"`)
+	}
+	p := problemOf(status, e)
+	p.Instance = r.URL.Path
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	w.WriteHeader(status)
+	a.encode(w, p)
+}
+
+func problemOf(status int, e *berth.Error) Problem {
+	return Problem{
+		Type: "urn:berth:error:" + string(e.Code), Title: http.StatusText(status), Status: status, Detail: e.Message,
+		Code: e.Code, Hint: e.Hint, Errors: e.Fields, Payment: e.Payment,
+		RetryAfter: int(math.Ceil(float64(e.RetryAfter) / float64(time.Second))),
+	}
+}
+
+func (a *API) write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	a.encode(w, v)
+}
+
+// encode writes JSON. A failure here is the client's going away, or a type that
+// can't be written, which is a defect.
+func (a *API) encode(w http.ResponseWriter, v any) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		a.Log.Debug("answer not written", slog.Any("error", err))
+	}
+}
