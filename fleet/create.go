@@ -1,0 +1,459 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"berth"
+	"berth/account"
+	"berth/billing"
+	"berth/provider"
+)
+
+// CreateOrder asks for a server.
+type CreateOrder struct {
+	Owner     account.Principal
+	Label     string // empty: one is made from the server's id
+	Size      string
+	Region    string
+	Image     string // empty: the catalog's default; with Snapshot it has no effect
+	Minutes   int
+	Keys      []berth.ID // duplicates count once
+	Snapshot  berth.ID   // restore from it
+	UserData  string     // cloud-init data, run as root on first boot
+	AutoRenew bool
+}
+
+// parts are the things that an order names.
+type parts struct {
+	size     billing.Size
+	region   billing.Region
+	image    string // the catalog's slug
+	snapshot Snapshot
+	keys     []Key
+}
+
+// PlanCreate tells whether the order can be carried out and what it costs.
+// Errors are *berth.Error: InvalidInput, UnknownSize, UnknownRegion,
+// UnknownImage, SnapshotTooLarge, OutOfCapacity, LimitReached, Conflict,
+// NotFound, TooLarge.
+func (f *Fleet) PlanCreate(ctx context.Context, rx Rx, o CreateOrder) (billing.Price, error) {
+	p, err := f.resolve(ctx, rx, o)
+	if err != nil {
+		return billing.Price{}, err
+	}
+	price, err := f.prices().CreatePrice(o.Owner.Tariff, o.Size, o.Minutes)
+	if err != nil {
+		return billing.Price{}, err
+	}
+	if err := f.checkUserData(ctx, rx, o, p); err != nil {
+		return billing.Price{}, err
+	}
+	if err := f.checkCapacity(p.size, p.region); err != nil {
+		return billing.Price{}, err
+	}
+	return price, f.checkServerLimit(ctx, rx, o.Owner)
+}
+
+// resolve finds what an order names.
+func (f *Fleet) resolve(ctx context.Context, rx Rx, o CreateOrder) (p parts, err error) {
+	if o.Label != "" {
+		if err := f.Catalog.Limits.CheckLabel(o.Label); err != nil {
+			return parts{}, err
+		}
+	}
+	if p.size, err = f.prices().Size(o.Size); err != nil {
+		return parts{}, err
+	}
+	if p.region, err = f.Catalog.Region(o.Region); err != nil {
+		return parts{}, err
+	}
+	if o.Snapshot == "" {
+		image, err := f.Catalog.Image(o.Image)
+		if err != nil {
+			return parts{}, err
+		}
+		p.image = image.Slug
+	} else {
+		if p.snapshot, err = f.checkRestorable(ctx, rx, o.Owner.ID, o.Snapshot, o.Region, p.size); err != nil {
+			return parts{}, err
+		}
+		p.image = p.snapshot.Image
+	}
+	p.keys, err = f.ownKeys(ctx, rx, o.Owner.ID, o.Keys)
+	return p, err
+}
+
+// ownKeys are the owner's keys with those ids, each once.
+func (f *Fleet) ownKeys(ctx context.Context, rx Rx, owner berth.ID, ids []berth.ID) ([]Key, error) {
+	ids = unique(ids)
+	if most := f.Catalog.Limits.KeysPerServer; len(ids) > most {
+		return nil, invalid("ssh_key_ids", "%d keys are more than the %d that a server can have", len(ids), most)
+	}
+	var keys []Key
+	for _, id := range ids {
+		k, err := rx.Key(ctx, id)
+		if err == nil && k.Owner != owner {
+			missing := berth.Errorf(berth.NotFound, "there is no SSH key %s", id)
+			missing.Foreign = true
+			err = missing
+		}
+		if berth.CodeOf(err) == berth.NotFound && err != nil {
+			return nil, keyHint(err, id)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read key %s: %w", id, err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// keyHint is the error for a key that the caller does not have.
+func keyHint(err error, id berth.ID) error {
+	e := berth.Errorf(berth.NotFound, "there is no SSH key %.60s", id).
+		Hinted("List your keys for their ids, or register the key first.").Because(err)
+	return e
+}
+
+// unique is ids without repetitions, in their order.
+func unique(ids []berth.ID) []berth.ID {
+	out := make([]berth.ID, 0, len(ids))
+	for _, id := range ids {
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// checkUserData refuses first-boot data that the provider would not take
+// together with Berth's own. The managed key may not exist yet; all of them
+// have the same size.
+func (f *Fleet) checkUserData(ctx context.Context, rx Rx, o CreateOrder, p parts) error {
+	if o.UserData == "" {
+		return nil
+	}
+	if most := f.Catalog.Limits.UserDataBytes; len(o.UserData) > most {
+		return berth.Errorf(berth.TooLarge, "user_data of %d bytes is more than %d", len(o.UserData), most).
+			Hinted("Fetch larger files from a script.")
+	}
+	managed, err := rx.ManagedKey(ctx, o.Owner.ID)
+	if berth.CodeOf(err) == berth.NotFound && err != nil {
+		_, managed.PublicKey, err = newKeyPair(managedComment)
+	}
+	if err != nil {
+		return fmt.Errorf("read the managed key: %w", err)
+	}
+	boot := provider.Boot{
+		Hostname: sampleHostname, AuthorizedKeys: keyLines(managed, p.keys), UserData: []byte(o.UserData),
+	}
+	if err := boot.Check(); err != nil {
+		return bootError(err, boot.Room())
+	}
+	return nil
+}
+
+// sampleHostname is as long as the longest hostname of a server.
+var sampleHostname = strings.Repeat("h", 63)
+
+// keyLines are the authorized_keys lines of a server.
+func keyLines(managed account.ManagedKey, keys []Key) []string {
+	lines := []string{managed.PublicKey}
+	for _, k := range keys {
+		lines = append(lines, k.PublicKey)
+	}
+	return lines
+}
+
+// checkServerLimit refuses a server more than the principal may have.
+func (f *Fleet) checkServerLimit(ctx context.Context, rx Rx, owner account.Principal) error {
+	limit := owner.ServerLimit
+	if limit == 0 {
+		limit = f.Catalog.Limits.Servers
+	}
+	n, err := rx.CountLiveServers(ctx, owner.ID)
+	if err != nil {
+		return fmt.Errorf("count servers: %w", err)
+	}
+	if n >= limit {
+		return berth.Errorf(berth.LimitReached, "%d servers are live, and %d is the limit", n, limit).
+			Hinted("Destroy one first, or ask the operator to raise the limit.")
+	}
+	return nil
+}
+
+// createInput is what a create keeps in its action.
+type createInput struct {
+	Keys  []string  `json:"keys"`           // authorized_keys lines
+	Asked time.Time `json:"asked,omitzero"` // when the machine was asked for; zero while it certainly was not
+}
+
+// Create carries out an order that PlanCreate has passed in the same
+// transaction: it writes the server and the action that will make it. charge
+// is the pending transfer that delivery captures; empty where it is free.
+// Call Announce after the commit.
+func (f *Fleet) Create(ctx context.Context, tx Tx, o CreateOrder, price billing.Price, charge string) (Server, Action, error) {
+	p, err := f.resolve(ctx, tx, o)
+	if err != nil {
+		return Server{}, Action{}, err
+	}
+	managed, err := f.managedKey(ctx, tx, o.Owner.ID)
+	if err != nil {
+		return Server{}, Action{}, err
+	}
+	s, err := f.newServer(o, p)
+	if err != nil {
+		return Server{}, Action{}, err
+	}
+	s.Price, s.Charge = price.Total, charge
+	if err := tx.InsertServer(ctx, s); err != nil {
+		return Server{}, Action{}, fmt.Errorf("insert server: %w", err)
+	}
+	err = f.emit(ctx, tx, s.Owner, "server.created", s.ID, data{"label": s.Label, "size": s.Size, "region": s.Region})
+	if err != nil {
+		return Server{}, Action{}, err
+	}
+	a := f.newAction(ActionCreate, s.Owner)
+	a.Server, a.Snapshot, a.Charge = s.ID, s.Snapshot, charge
+	a.Input = mustJSON(createInput{Keys: keyLines(managed, p.keys)})
+	return s, a, f.start(ctx, tx, a)
+}
+
+// newServer is the row of a server that was ordered.
+func (f *Fleet) newServer(o CreateOrder, p parts) (Server, error) {
+	now := f.Now()
+	secrets, hostKey, err := f.newSecrets(o.UserData)
+	if err != nil {
+		return Server{}, err
+	}
+	bought := time.Duration(o.Minutes) * time.Minute
+	s := Server{
+		ID: berth.NewID(berth.PrefixServer, now), Owner: o.Owner.ID, Label: o.Label, Status: Provisioning,
+		Region: p.region.Slug, Size: p.size.Slug, Image: p.image, Snapshot: o.Snapshot, Keys: unique(o.Keys),
+		Lease: Lease{
+			Rate: p.size.Rate(o.Owner.Tariff), PaidUntil: now.Add(bought), Period: Minute,
+			Renews: o.AutoRenew, Renewal: bought, Bought: bought,
+		},
+		HostKey: hostKey, Secrets: secrets, CustomBoot: o.UserData != "" || o.Snapshot != "", Created: now,
+	}
+	if s.Label == "" {
+		s.Label = "server-" + s.ID.Hex()[18:]
+	}
+	s.DueAt = s.Lease.PaidUntil
+	return s, nil
+}
+
+// The stages of a create.
+const (
+	stagePaid      = "paid"
+	stageRequested = "requested"
+	stageBooting   = "booting"
+	stageAddress   = "address"
+	stageReady     = "ssh ready"
+	stageCleanup   = "cleaning up"
+	stageVerify    = "verifying"
+	stageFailed    = "failed"
+)
+
+func createSaga() saga {
+	return saga{
+		stages: []stage{
+			{name: stagePaid, percent: 5, run: (*Fleet).request, limit: requestLimit, note: noteRequest},
+			{name: stageRequested, percent: 20, run: (*Fleet).awaitOn, limit: bootLimit},
+			{name: stageBooting, percent: 40, run: (*Fleet).awaitAddress, limit: changeLimit},
+			{name: stageAddress, percent: 65, run: connect(stageReady, (*Fleet).deliver), limit: connectLimit},
+			{name: stageReady, percent: 100},
+			{name: stageCleanup, run: remove(stageVerify)},
+			{name: stageVerify, run: confirmGone(stageCleanup, stageFailed, nil)},
+			{name: stageFailed},
+		},
+		fail: (*Fleet).failCreate,
+	}
+}
+
+// noteRequest notes that the machine is about to be asked for. It does nothing
+// where that was noted before: the machine may exist then.
+func noteRequest(a *Action, now time.Time) bool {
+	in, err := input[createInput](*a)
+	if err != nil || !in.Asked.IsZero() {
+		return false
+	}
+	in.Asked = now
+	a.Input = mustJSON(in)
+	return true
+}
+
+// forgetRequest is the change that notes that no machine came of asking.
+func forgetRequest(_ *Fleet, _ context.Context, _ Tx, w *work) error {
+	in, err := input[createInput](w.Action)
+	if err != nil {
+		return err
+	}
+	in.Asked = time.Time{}
+	w.Action.Input = mustJSON(in)
+	return nil
+}
+
+// request asks the provider for the machine, once. Where it was asked before
+// with an unknown result, it looks for what came of it instead.
+func (f *Fleet) request(ctx context.Context, w work) (outcome, error) {
+	if !w.noted {
+		return f.findRequested(ctx, w)
+	}
+	spec, err := f.spec(ctx, w)
+	if err != nil {
+		return outcome{apply: forgetRequest}, err
+	}
+	m, err := f.Provider.Create(ctx, spec)
+	switch provider.KindOf(err) {
+	case "", provider.Ambiguous:
+		if err == nil {
+			return outcome{to: stageRequested, apply: adopt(m)}, nil
+		}
+		return outcome{}, err
+	}
+	return outcome{apply: forgetRequest}, err // certainly nothing was made
+}
+
+// findRequested looks by tag for the machine that an earlier request may have
+// made. The list may lag, so only after a while it is asked for anew.
+func (f *Fleet) findRequested(ctx context.Context, w work) (outcome, error) {
+	found, err := f.Provider.Machines(ctx, string(w.Server.ID))
+	if err != nil {
+		return outcome{}, err
+	}
+	if len(found) > 0 {
+		return outcome{to: stageRequested, apply: adopt(found[0])}, nil
+	}
+	in, err := input[createInput](w.Action)
+	if err != nil {
+		return outcome{}, err
+	}
+	if f.Now().Sub(in.Asked) < f.Pace.Settle {
+		return outcome{wait: f.Pace.Poll}, nil
+	}
+	return outcome{apply: forgetRequest}, nil
+}
+
+// adopt is the change that notes which machine is the server's.
+func adopt(m provider.Machine) change {
+	return func(_ *Fleet, _ context.Context, _ Tx, w *work) error {
+		w.Server.MachineID = m.ID
+		return nil
+	}
+}
+
+// spec is what the provider is asked for.
+func (f *Fleet) spec(ctx context.Context, w work) (provider.Spec, error) {
+	s := w.Server
+	size, err := f.prices().Size(s.Size)
+	if err != nil {
+		return provider.Spec{}, err
+	}
+	region, err := f.Catalog.Region(s.Region)
+	if err != nil {
+		return provider.Spec{}, err
+	}
+	image := w.Snapshot.ProviderID
+	if s.Snapshot == "" {
+		catalogued, err := f.Catalog.Image(s.Image)
+		if err != nil {
+			return provider.Spec{}, err
+		}
+		image = catalogued.Provider
+	}
+	in, err := input[createInput](w.Action)
+	if err != nil {
+		return provider.Spec{}, err
+	}
+	secrets, err := f.Secrets(s)
+	if err != nil {
+		return provider.Spec{}, err
+	}
+	boot, err := provider.Boot{
+		Hostname: hostname(s), HostKeyPEM: []byte(secrets.HostKeyPEM), RootPassword: secrets.RootPassword,
+		AuthorizedKeys: in.Keys, UserData: []byte(secrets.UserData),
+	}.Encode()
+	if err != nil {
+		return provider.Spec{}, err
+	}
+	return provider.Spec{
+		Tag: string(s.ID), Tags: []string{f.Deployment}, Region: region.Provider,
+		Size: size.Machine.Slug, Image: image, UserData: boot,
+	}, nil
+}
+
+// awaitOn waits until the machine is on.
+func (f *Fleet) awaitOn(ctx context.Context, w work) (outcome, error) {
+	m, seen, err := f.machine(ctx, w)
+	if err != nil || !seen || m.State != provider.On {
+		return outcome{wait: f.Pace.Poll}, err
+	}
+	return outcome{to: stageBooting}, nil
+}
+
+// awaitAddress waits until the machine has an address: some clouds call a
+// machine active before it has one.
+func (f *Fleet) awaitAddress(ctx context.Context, w work) (outcome, error) {
+	m, seen, err := f.machine(ctx, w)
+	if err != nil || !seen || !m.Addr.IsValid() {
+		return outcome{wait: f.Pace.Poll}, err
+	}
+	return outcome{to: stageAddress, apply: func(_ *Fleet, _ context.Context, _ Tx, w *work) error {
+		w.Server.Addr, w.Server.SSHPort = m.Addr, m.SSHPort
+		return nil
+	}}, nil
+}
+
+// deliver hands the server over: the time that was bought begins now.
+func (f *Fleet) deliver(ctx context.Context, tx Tx, w *work) error {
+	s, now := &w.Server, f.Now()
+	s.Status, s.Delivered = Active, now
+	s.Lease.PaidUntil = now.Add(s.Lease.Bought)
+	s.DueAt = nextDue(s.Lease, now)
+	return f.emit(ctx, tx, s.Owner, "server.ready", s.ID, data{"ip": s.Addr, "paid_until": s.Lease.PaidUntil})
+}
+
+// failCreate ends a server that never came up. Its machine, if there is one, is
+// removed by the stages that follow.
+func (f *Fleet) failCreate(ctx context.Context, tx Tx, w *work) (string, error) {
+	in, err := input[createInput](w.Action)
+	if err != nil {
+		return "", err
+	}
+	cleanup := stageCleanup
+	if w.Server.MachineID == "" && in.Asked.IsZero() {
+		cleanup = "" // certainly there is none
+	}
+	s := &w.Server
+	s.Status, s.Reason, s.Ended = Failed, w.Action.Reason, f.Now()
+	return cleanup, f.emit(ctx, tx, s.Owner, "server.failed", s.ID, data{"reason": s.Reason})
+}
+
+// bootLimit is how long a machine may take to become active.
+func bootLimit(p Pace, w work) time.Duration {
+	if w.Server.Snapshot != "" {
+		return p.Restore
+	}
+	return p.Change
+}
+
+// hostname is the server's label as a hostname.
+func hostname(s Server) string {
+	name := strings.Map(func(r rune) rune {
+		if r == '_' || r == '.' {
+			return '-'
+		}
+		return unicode.ToLower(r)
+	}, s.Label)
+	name = strings.Trim(name[:min(len(name), len(sampleHostname))], "-")
+	if name == "" {
+		return "server-" + s.ID.Hex()
+	}
+	return name
+}

@@ -1,0 +1,215 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+
+	"berth"
+	"berth/billing"
+	"berth/provider"
+)
+
+// The stages of a destroy, beside those of taking a snapshot.
+const (
+	stageSnapshotting = "snapshotting"
+	stageDeleting     = "deleting"
+	stageConfirming   = "confirming"
+	stageGone         = "gone"
+)
+
+// destroyInput is what a destroy keeps in its action.
+type destroyInput struct {
+	Was      Status `json:"was"`                 // the server's state before
+	LeaseEnd bool   `json:"lease_end,omitempty"` // nobody asked for it: the lease ran out
+}
+
+// PlanDestroy tells whether a server can be destroyed now. A server that is
+// still being made can: its purchase is then released.
+func (f *Fleet) PlanDestroy(ctx context.Context, rx Rx, s Server) error {
+	if s.Status == Destroying || !s.Status.Live() {
+		return berth.Errorf(berth.Conflict, "the server is %s", s.Status).
+			Hinted("There is nothing left to destroy.")
+	}
+	if s.Status == Provisioning {
+		return nil
+	}
+	return checkFree(ctx, rx, s)
+}
+
+// Destroy starts ending a server, with a snapshot first if wanted. A server
+// that never came up has nothing to keep: the Snapshot is then zero, what was
+// held for it is released, and the action that was making it ends. Call
+// Announce after the commit.
+//
+// If the snapshot fails again and again, the server is kept as it was and the
+// action fails: what a caller wanted to keep is never destroyed without it.
+func (f *Fleet) Destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool) (Snapshot, Action, error) {
+	return f.destroy(ctx, tx, s, withSnapshot, destroyInput{Was: s.Status})
+}
+
+func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool, in destroyInput) (Snapshot, Action, error) {
+	a := f.newAction(ActionDestroy, s.Owner)
+	a.Server, a.Input = s.ID, mustJSON(in)
+	var sn Snapshot
+	switch {
+	case s.Status == Provisioning:
+		if err := f.cancelCreate(ctx, tx, s); err != nil {
+			return Snapshot{}, Action{}, err
+		}
+		a.Stage = stageDeleting
+	case withSnapshot:
+		sn = f.newSnapshot(s, "final-"+s.Label)
+		if err := tx.InsertSnapshot(ctx, sn); err != nil {
+			return Snapshot{}, Action{}, fmt.Errorf("insert snapshot: %w", err)
+		}
+		a.Snapshot = sn.ID
+	default:
+		a.Stage = stageDeleting
+	}
+	s.Status = Destroying
+	if err := tx.UpdateServer(ctx, s); err != nil {
+		return Snapshot{}, Action{}, fmt.Errorf("update server: %w", err)
+	}
+	return sn, a, f.start(ctx, tx, a)
+}
+
+// cancelCreate ends the action that is making a server. Whatever it is doing at
+// the provider at this moment, it can't record any more; the machine that may
+// come of it is found by its tag.
+func (f *Fleet) cancelCreate(ctx context.Context, tx Tx, s Server) error {
+	a, err := openAction(ctx, tx, s.Owner, s.ID)
+	if err != nil {
+		return err
+	}
+	if a.Kind != ActionCreate {
+		return fmt.Errorf("server %s is provisioning without a create", s.ID)
+	}
+	a.Reason = "the server was destroyed before it was ready"
+	a.Fence++
+	if err := billing.Release(ctx, tx, a.Charge, a.Reason, f.Now()); err != nil {
+		return fmt.Errorf("release %s: %w", a.Charge, err)
+	}
+	if err := f.finish(ctx, tx, &a, ActionFailed); err != nil {
+		return err
+	}
+	return tx.UpdateAction(ctx, a)
+}
+
+func destroySaga() saga {
+	return saga{
+		stages: []stage{
+			// Without a limit: the step itself decides when to stop trying.
+			{name: stageSnapshotting, percent: 10, run: (*Fleet).keepDisk},
+			{name: stageDeleting, percent: 60, run: remove(stageConfirming)},
+			{name: stageConfirming, percent: 85, run: confirmGone(stageDeleting, stageGone, (*Fleet).bury)},
+			{name: stageGone, percent: 100},
+		},
+		fail: (*Fleet).keepServer,
+	}
+}
+
+// keepDisk takes the last snapshot of a server. For a caller who asked for the
+// destroy it is tried several times over some minutes, and then the server
+// stays. When a lease has run out it is tried for long, and then the machine
+// goes without it: its owner is told.
+func (f *Fleet) keepDisk(ctx context.Context, w work) (outcome, error) {
+	in, err := input[destroyInput](w.Action)
+	if err != nil {
+		return outcome{}, err
+	}
+	age := f.Now().Sub(w.Action.StageAt)
+	switch {
+	case in.LeaseEnd && age > f.Pace.LastSnapshot:
+		return outcome{to: stageDeleting, apply: (*Fleet).loseDisk}, nil
+	case !in.LeaseEnd && (age > f.Pace.Copy || age > f.Pace.Request && w.Action.Attempt >= f.Pace.SnapshotTries):
+		return outcome{}, failf("the snapshot did not succeed, so the server was kept; try again, or destroy it without a snapshot")
+	}
+	taken, out, err := f.copyDisk(ctx, w)
+	switch {
+	case provider.KindOf(err) == provider.NotFound:
+		return outcome{to: stageDeleting, apply: (*Fleet).loseDisk}, nil // there is no disk any more
+	case err != nil || taken.ID == "":
+		return out, err
+	}
+	return outcome{to: stageDeleting, apply: complete(taken)}, nil
+}
+
+// loseDisk gives up the last snapshot, and says so.
+func (f *Fleet) loseDisk(ctx context.Context, tx Tx, w *work) error {
+	if err := f.failSnapshot(ctx, tx, w, "the provider could not copy the disk"); err != nil {
+		return err
+	}
+	return f.emit(ctx, tx, w.Server.Owner, "server.lost_snapshot", w.Server.ID, data{"snapshot_id": w.Snapshot.ID})
+}
+
+// keepServer puts a server back that could not be snapshotted.
+func (f *Fleet) keepServer(ctx context.Context, tx Tx, w *work) (string, error) {
+	in, err := input[destroyInput](w.Action)
+	if err != nil {
+		return "", err
+	}
+	w.Server.Status, w.Server.DueAt = in.Was, nextDue(w.Server.Lease, f.Now())
+	if err := f.failSnapshot(ctx, tx, w, w.Action.Reason); err != nil {
+		return "", err
+	}
+	return "", f.emit(ctx, tx, w.Server.Owner, "server.kept", w.Server.ID, data{"reason": w.Action.Reason})
+}
+
+// remove is a step that deletes a server's machines, one at a time: the one
+// that is known, and where none is, all that bear its tag.
+func remove(next string) step {
+	return func(f *Fleet, ctx context.Context, w work) (outcome, error) {
+		f.Prober.Forget(w.Server.ID)
+		id := w.Server.MachineID
+		if id == "" {
+			found, err := f.Provider.Machines(ctx, string(w.Server.ID))
+			if err != nil || len(found) == 0 {
+				return outcome{to: next}, err
+			}
+			id = found[0].ID
+		}
+		if err := f.Provider.Delete(ctx, id); err != nil {
+			return outcome{}, err
+		}
+		return outcome{to: next}, nil
+	}
+}
+
+// confirmGone is a step that makes sure that a server has no machine any more,
+// and goes back to delete again where it still has one. A machine whose request
+// was under way may appear late, so the list must stay empty for a while.
+func confirmGone(back, next string, done change) step {
+	return func(f *Fleet, ctx context.Context, w work) (outcome, error) {
+		age := f.Now().Sub(w.Action.StageAt)
+		found, known, err := f.remains(ctx, w.Server)
+		switch {
+		case err != nil:
+			return outcome{}, err
+		case found && (!known || age > f.Pace.Settle):
+			return outcome{to: back}, nil
+		case found, !known && age < f.Pace.Settle:
+			return outcome{wait: f.Pace.Poll}, nil
+		}
+		return outcome{to: next, apply: done}, nil
+	}
+}
+
+// remains tells whether a server still has a machine, and whether that is one
+// whose id is known.
+func (f *Fleet) remains(ctx context.Context, s Server) (found, known bool, err error) {
+	if s.MachineID == "" {
+		list, err := f.Provider.Machines(ctx, string(s.ID))
+		return len(list) > 0, false, err
+	}
+	_, err = f.Provider.Machine(ctx, s.MachineID)
+	if provider.KindOf(err) == provider.NotFound {
+		return false, true, nil
+	}
+	return err == nil, true, err
+}
+
+// bury ends a server's row.
+func (f *Fleet) bury(ctx context.Context, tx Tx, w *work) error {
+	w.Server.Status, w.Server.Ended = Destroyed, f.Now()
+	return f.emit(ctx, tx, w.Server.Owner, "server.destroyed", w.Server.ID, data{"snapshot_id": w.Snapshot.ID})
+}
