@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
@@ -102,7 +103,7 @@ func decode(r *http.Request, v any) error {
 		return &refusal{status: http.StatusRequestEntityTooLarge, id: "request_too_large",
 			message: fmt.Sprintf("The request body is larger than %d bytes.", large.Limit)}
 	case errors.As(err, &kind):
-		return unprocessable("%s must be of type %s, not %s", kind.Field, kind.Type, kind.Value)
+		return unprocessable("%s must not be of type %s", cmp.Or(kind.Field, "The request body"), kind.Value)
 	}
 	return badRequest("The request body is not valid JSON.")
 }

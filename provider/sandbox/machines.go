@@ -12,10 +12,10 @@ import (
 )
 
 // Machines are what droplets run on. *droplet.Host is the real thing, and
-// *Empty the one for where nobody logs in. Every
-// method may be called concurrently, and Running at any time without waiting.
-// Stop of what does not run and Remove of what never was are no errors; Start,
-// Load and Reset may answer droplet.ErrRunning to what runs.
+// *Empty the one for where nobody logs in. Every method may be called
+// concurrently, and Running never waits for other work. Stop of what does not
+// run and Remove of what never was are no errors; Start, Load and Reset may
+// answer droplet.ErrRunning to what runs.
 type Machines interface {
 	Check(ctx context.Context) droplet.Report
 	SSHPort() int

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,18 +247,32 @@ func TestBodiesAreBounded(t *testing.T) {
 		req.UserData = string(make([]byte, maxBody))
 	}))
 	refused(t, err, http.StatusRequestEntityTooLarge, "The request body is larger than 1048576 bytes.")
-	_, err = r.client.Do(t.Context(), must(r.client.NewRequest(t.Context(), "POST", "v2/droplets", "no object")), nil)
-	var e *godo.ErrorResponse
-	if !errors.As(err, &e) || e.Response.StatusCode != http.StatusUnprocessableEntity {
-		t.Errorf("a string for a droplet: %v, want 422", err)
-	}
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
+func TestBodiesThatAreWrong(t *testing.T) {
+	r := newRig(t)
+	for body, want := range map[string]struct {
+		status  int
+		message string
+	}{
+		`"droplet"`:                {422, "The request body must not be of type string"},
+		`{"name":7}`:               {422, "name must not be of type number"},
+		`{"name":"x","image":[1]}`: {422, "expected an id or a name, not [1]"},
+		`{"name":`:                 {400, "The request body is not valid JSON."},
+		``:                         {400, "The request body is not valid JSON."},
+		`{"names":[]}`:             {422, "Names must be between 1 and 10"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", r.url+"/v2/droplets", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := r.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused(t, godo.CheckResponse(res), want.status, want.message)
+		res.Body.Close()
 	}
-	return v
 }
 
 func TestStartWithoutShells(t *testing.T) {
