@@ -84,13 +84,16 @@ func (m *memory) LedgerTotals(context.Context) ([]billing.Totals, error) {
 		t := totals[id]
 		totals[id] = billing.Totals{Account: id, Credited: t.Credited + credited, Debited: t.Debited + debited, Held: t.Held + held}
 	}
+	resolved := make(map[string]bool)
 	for _, e := range m.entries {
-		_, err := m.Resolution(context.Background(), e.ID)
+		resolved[e.Pending] = true
+	}
+	for _, e := range m.entries {
 		switch {
 		case e.Kind == billing.Direct || e.Kind == billing.Post:
 			add(e.Debit, 0, e.Amount, 0)
 			add(e.Credit, e.Amount, 0, 0)
-		case e.Kind == billing.Pending && err != nil:
+		case e.Kind == billing.Pending && !resolved[e.ID]:
 			add(e.Debit, 0, 0, e.Amount)
 		}
 	}

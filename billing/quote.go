@@ -3,6 +3,7 @@ package billing
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -126,6 +127,9 @@ func canonicalTerms(terms json.RawMessage) (json.RawMessage, map[string]json.Raw
 	d.UseNumber() // a float would change large numbers
 	if err := d.Decode(&values); err != nil {
 		return nil, nil, fmt.Errorf("the terms are no JSON object: %w", err)
+	}
+	if values == nil || !json.Valid(terms) { // null, or more than one value
+		return nil, nil, errors.New("the terms are no JSON object")
 	}
 	byName := make(map[string]json.RawMessage, len(values))
 	for name, value := range values {
