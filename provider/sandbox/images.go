@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -117,6 +118,31 @@ func (c *Cloud) image(s *state, name string) *imageRow {
 // imageFile is where a snapshot's disk is kept.
 func (c *Cloud) imageFile(id int) string {
 	return filepath.Join(c.dir, "images", fmt.Sprintf("%d.snapshot", id))
+}
+
+// sweepImages removes the files that a crash left behind: those of no snapshot
+// that exists or is being taken.
+func (c *Cloud) sweepImages() error {
+	wanted := map[string]bool{}
+	for id := range c.state.Images {
+		wanted[c.imageFile(id)] = true
+	}
+	for _, a := range c.state.Actions {
+		if a.Type == typeSnapshot && a.Status == actionInProgress {
+			wanted[c.imageFile(a.Result)] = true
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(c.dir, "images", "*"))
+	if err != nil {
+		return fmt.Errorf("sandbox: look for snapshots: %w", err)
+	}
+	for _, file := range found {
+		if !wanted[file] {
+			c.log.Info("removing a file that belongs to no snapshot", "file", file)
+			err = errors.Join(err, os.Remove(file))
+		}
+	}
+	return err
 }
 
 func (c *Cloud) listImages(r *http.Request) (reply, error) {

@@ -169,6 +169,29 @@ func expect(t *testing.T, r *rig, id int, status, disk string, firstBoots int) {
 	}
 }
 
+func TestStraysAreSwept(t *testing.T) {
+	dir, machines := t.TempDir(), newFake()
+	stray := filepath.Join(dir, "images", "7.snapshot")
+	var kept string
+	t.Run("before", func(t *testing.T) {
+		r := openRig(t, dir, machines)
+		d := r.create("x")
+		r.completed(r.client.DropletActions.Snapshot(t.Context(), d.ID, "keep"))
+		kept = r.imageFile(r.get(d.ID).SnapshotIDs[0])
+		if err := os.WriteFile(stray, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	machines.crash()
+	openRig(t, dir, machines)
+	if _, err := os.Stat(stray); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the stray file: %v", err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("the snapshot's file: %v", err)
+	}
+}
+
 func TestBootThatFails(t *testing.T) {
 	dir, machines := t.TempDir(), newFake()
 	var d *godo.Droplet

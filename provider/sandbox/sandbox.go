@@ -132,6 +132,9 @@ func Open(o Options) (*Cloud, error) {
 	if c.state, err = loadState(c.file.path); err != nil {
 		return nil, err
 	}
+	if err := c.sweepImages(); err != nil {
+		return nil, err
+	}
 	if c.machines == nil {
 		host, err := droplet.Open(droplet.Options{
 			Dir:    filepath.Join(o.Dir, "droplets"),
