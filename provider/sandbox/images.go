@@ -132,12 +132,13 @@ func (c *Cloud) sweepImages() error {
 			wanted[c.imageFile(a.Result)] = true
 		}
 	}
-	found, err := filepath.Glob(filepath.Join(c.dir, "images", "*"))
+	dir := filepath.Join(c.dir, "images")
+	found, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("sandbox: look for snapshots: %w", err)
 	}
-	for _, file := range found {
-		if !wanted[file] {
+	for _, entry := range found {
+		if file := filepath.Join(dir, entry.Name()); !wanted[file] {
 			c.log.Info("removing a file that belongs to no snapshot", "file", file)
 			err = errors.Join(err, os.Remove(file))
 		}
