@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"berth"
 	"berth/billing"
@@ -66,7 +67,7 @@ func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool,
 	default:
 		a.Stage = stageDeleting
 	}
-	s.Status = Destroying
+	s.Status, s.DueAt = Destroying, time.Time{}
 	if err := tx.UpdateServer(ctx, s); err != nil {
 		return Snapshot{}, Action{}, fmt.Errorf("update server: %w", err)
 	}

@@ -70,7 +70,7 @@ func (f *Fleet) attendServer(ctx context.Context, due Server) (started Action, e
 		}
 		switch {
 		case s.Status == Destroying:
-			s.DueAt = now.Add(time.Hour) // its action sees to it; this keeps it out of the scan
+			s.DueAt = time.Time{} // its action sees to it
 		case s.Lease.PaidUntil.After(now):
 			err = f.warn(ctx, tx, &s)
 		default:

@@ -68,7 +68,7 @@ type Server struct {
 	Snapshot   berth.ID   // what it was restored from, if anything
 	Keys       []berth.ID // installed beside the managed key
 	Lease      Lease
-	DueAt      time.Time // when the lease next wants attention: a warning or its end
+	DueAt      time.Time // when the lease next wants attention: a warning or its end; zero: never
 	Charge     string    // the pending transfer of the purchase
 	Price      berth.Micros
 	MachineID  string // the provider's
