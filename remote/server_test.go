@@ -193,13 +193,14 @@ func (s *server) serve(tcp net.Conn, load *load) {
 
 func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request, load *load) {
 	var command *exec.Cmd
+	begin := func() {}
 	for request := range requests {
 		var argument struct{ Text string }
 		_ = ssh.Unmarshal(request.Payload, &argument)
 		ok := false
 		switch request.Type {
 		case "exec":
-			command = s.start(channel, argument.Text, load)
+			command, begin = s.start(channel, argument.Text, load)
 			ok = command != nil
 		case "subsystem":
 			ok = argument.Text == "sftp"
@@ -212,6 +213,9 @@ func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request, load
 		if request.WantReply {
 			request.Reply(ok, nil)
 		}
+		// After the reply, or a quick command would close the channel before it.
+		begin()
+		begin = func() {}
 	}
 	channel.Close()
 }
@@ -233,13 +237,14 @@ func (s *server) files(channel ssh.Channel) {
 	channel.Close()
 }
 
-// start runs a line by the login shell, in a session of its own.
-func (s *server) start(channel ssh.Channel, line string, load *load) *exec.Cmd {
+// start runs a line by the login shell, in a session of its own. The function
+// it returns connects it with the channel.
+func (s *server) start(channel ssh.Channel, line string, load *load) (*exec.Cmd, func()) {
 	var readers, writers [2]*os.File
 	for i := range readers {
 		var err error
 		if readers[i], writers[i], err = os.Pipe(); err != nil {
-			return nil
+			return nil, func() {}
 		}
 	}
 	command := exec.Command(s.shell, "-c", line)
@@ -249,30 +254,31 @@ func (s *server) start(channel ssh.Channel, line string, load *load) *exec.Cmd {
 	command.Stdout, command.Stderr = writers[0], writers[1]
 	stdin, err := command.StdinPipe()
 	if err != nil || command.Start() != nil {
-		return nil
+		return nil, func() {}
 	}
 	s.count(load, 1)
 	writers[0].Close()
 	writers[1].Close()
-	s.work.Go(func() {
-		io.Copy(stdin, channel)
-		stdin.Close()
-	})
-	var outputs sync.WaitGroup
-	for i, to := range []io.Writer{channel, channel.Stderr()} {
-		outputs.Go(func() {
-			io.Copy(to, readers[i])
-			readers[i].Close()
+	return command, func() {
+		s.work.Go(func() {
+			io.Copy(stdin, channel)
+			stdin.Close()
+		})
+		var outputs sync.WaitGroup
+		for i, to := range []io.Writer{channel, channel.Stderr()} {
+			outputs.Go(func() {
+				io.Copy(to, readers[i])
+				readers[i].Close()
+			})
+		}
+		s.work.Go(func() {
+			command.Wait()
+			s.count(load, -1)
+			reportExit(channel, command.ProcessState.Sys().(syscall.WaitStatus))
+			outputs.Wait()
+			channel.Close()
 		})
 	}
-	s.work.Go(func() {
-		command.Wait()
-		s.count(load, -1)
-		reportExit(channel, command.ProcessState.Sys().(syscall.WaitStatus))
-		outputs.Wait()
-		channel.Close()
-	})
-	return command
 }
 
 func reportExit(channel ssh.Channel, status syscall.WaitStatus) {

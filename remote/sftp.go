@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -25,7 +24,7 @@ type files struct {
 	*sftp.Client
 	session *session
 	unwatch func() bool
-	closing atomic.Pointer[time.Timer]
+	stopped chan struct{}
 }
 
 // files opens the file transfer with a server. It ends with ctx: first the
@@ -36,10 +35,14 @@ func (p *Pool) files(ctx context.Context, t Target) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &files{session: s}
+	f := &files{session: s, stopped: make(chan struct{})}
 	f.unwatch = context.AfterFunc(ctx, func() {
-		f.closing.Store(time.AfterFunc(killPatience, func() { p.drop(s.conn) }))
-		s.Channel.Close()
+		go s.Channel.Close()
+		select {
+		case <-f.stopped:
+		case <-time.After(killPatience):
+			p.drop(s.conn)
+		}
 	})
 	err = s.request(ctx, "subsystem", "sftp")
 	if err == nil {
@@ -60,9 +63,7 @@ func (f *files) stop() {
 		go f.Client.Close() // waits for the server's farewell
 	}
 	f.session.close()
-	if timer := f.closing.Load(); timer != nil {
-		timer.Stop()
-	}
+	close(f.stopped)
 }
 
 // filePath checks a path and makes it fit for SFTP, where a relative path
