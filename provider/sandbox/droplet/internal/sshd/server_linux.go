@@ -1,0 +1,132 @@
+// Package sshd is a droplet's SSH server: logins by key and password against the files in /etc, shells with terminals,
+// commands, SFTP, and forwarding of ports of the droplet to the client.
+package sshd
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	loginGrace  = 30 * time.Second
+	maxTries    = 6
+	maxChannels = 64 // open at once in one connection
+	dialTimeout = 10 * time.Second
+)
+
+// Server serves connections; its fields must not change while it does.
+type Server struct {
+	Root string // where etc and home folders are: "/" in a droplet
+	Keys []ssh.Signer
+	// Start starts a command as a child of this process, and reports its end.
+	Start func(*exec.Cmd) (<-chan syscall.WaitStatus, error)
+	// SFTP is the command, with its name as first word, that serves SFTP on its standard input and output.
+	SFTP []string
+}
+
+// Serve serves one connection until it ends. The error says why nobody logged in.
+func (s *Server) Serve(c net.Conn) error {
+	defer c.Close()
+	config := &ssh.ServerConfig{
+		ServerVersion: "SSH-2.0-Berth", MaxAuthTries: maxTries,
+		PublicKeyCallback: s.byKey, PasswordCallback: s.byPassword,
+	}
+	for _, k := range s.Keys {
+		config.AddHostKey(k)
+	}
+	if err := c.SetDeadline(time.Now().Add(loginGrace)); err != nil {
+		return err
+	}
+	conn, channels, requests, err := ssh.NewServerConn(c, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	a, err := s.account(conn.User())
+	if err != nil {
+		return err
+	}
+	go answerGlobal(requests)
+	free := make(chan struct{}, maxChannels)
+	for nc := range channels {
+		select {
+		case free <- struct{}{}:
+			go func() {
+				defer func() { <-free }()
+				s.channel(conn, a, nc)
+			}()
+		default:
+			nc.Reject(ssh.ResourceShortage, "too many channels in this connection")
+		}
+	}
+	return nil
+}
+
+// answerGlobal says yes to keepalives and no to everything else.
+func answerGlobal(requests <-chan *ssh.Request) {
+	for r := range requests {
+		if r.WantReply {
+			r.Reply(strings.HasPrefix(r.Type, "keepalive@"), nil)
+		}
+	}
+}
+
+func (s *Server) channel(conn *ssh.ServerConn, a account, nc ssh.NewChannel) {
+	switch nc.ChannelType() {
+	case "session":
+		ch, requests, err := nc.Accept()
+		if err != nil {
+			return // the connection is gone
+		}
+		newSession(s, conn, a, ch).serve(requests)
+	case "direct-tcpip":
+		forward(nc)
+	default:
+		nc.Reject(ssh.UnknownChannelType, "not supported: "+nc.ChannelType())
+	}
+}
+
+// forward connects a channel to an address as seen from inside the droplet.
+func forward(nc ssh.NewChannel) {
+	var target struct {
+		Host       string
+		Port       uint32
+		OriginHost string
+		OriginPort uint32
+	}
+	if err := ssh.Unmarshal(nc.ExtraData(), &target); err != nil {
+		nc.Reject(ssh.ConnectionFailed, "malformed request")
+		return
+	}
+	c, err := net.DialTimeout("tcp", net.JoinHostPort(target.Host, strconv.Itoa(int(target.Port))), dialTimeout)
+	if err != nil {
+		nc.Reject(ssh.ConnectionFailed, err.Error())
+		return
+	}
+	defer c.Close()
+	ch, requests, err := nc.Accept()
+	if err != nil {
+		return // the connection is gone
+	}
+	defer ch.Close()
+	go ssh.DiscardRequests(requests)
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(c, ch)
+		done <- errors.Join(err, c.(*net.TCPConn).CloseWrite())
+	}()
+	if _, err := io.Copy(ch, c); err == nil && ch.CloseWrite() == nil {
+		<-done
+	}
+}
