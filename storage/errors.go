@@ -3,6 +3,7 @@ package storage
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -46,13 +47,16 @@ func conflict(err error, format string, args ...any) error {
 	return err
 }
 
-// found is err, or a berth.NotFound that names what was looked for where err
-// says that there are no rows.
+// found is the error of a query for one row: nil, a berth.NotFound that names
+// what was looked for where there is no row, or err with its context.
 func found(err error, format string, args ...any) error {
-	if errors.Is(err, sql.ErrNoRows) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
 		return berth.Errorf(berth.NotFound, format, args...)
 	}
-	return err
+	return fmt.Errorf("storage: read a row: %w", err)
 }
 
 // changed is err, or a berth.NotFound where a statement that should have changed

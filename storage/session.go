@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"berth/storage/db"
@@ -77,6 +79,16 @@ func (s *scope) live() *session {
 	return s.session
 }
 
+// inQuery adds to an engine's error the name of the query, which generated
+// queries begin with.
+func inQuery(query string, err error) error {
+	if err == nil {
+		return nil
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(query, "-- name: "), " ")
+	return fmt.Errorf("storage: query %s: %w", name, err)
+}
+
 // PrepareContext implements db.DBTX.
 func (s *scope) PrepareContext(_ context.Context, query string) (*sql.Stmt, error) {
 	return s.live().prepare(query)
@@ -86,18 +98,20 @@ func (s *scope) PrepareContext(_ context.Context, query string) (*sql.Stmt, erro
 func (s *scope) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	stmt, err := s.live().prepare(query)
 	if err != nil {
-		return nil, err
+		return nil, inQuery(query, err)
 	}
-	return stmt.ExecContext(whole(ctx), args...)
+	result, err := stmt.ExecContext(whole(ctx), args...)
+	return result, inQuery(query, err)
 }
 
 // QueryContext implements db.DBTX.
 func (s *scope) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmt, err := s.live().prepare(query)
 	if err != nil {
-		return nil, err
+		return nil, inQuery(query, err)
 	}
-	return stmt.QueryContext(whole(ctx), args...)
+	rows, err := stmt.QueryContext(whole(ctx), args...)
+	return rows, inQuery(query, err)
 }
 
 // QueryRowContext implements db.DBTX.

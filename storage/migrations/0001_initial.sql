@@ -159,6 +159,7 @@ CREATE TABLE keys (
     created     BIGINT NOT NULL
 );
 
+CREATE INDEX keys_owner ON keys (owner, id);
 CREATE UNIQUE INDEX keys_fingerprint ON keys (owner, fingerprint);
 
 CREATE TABLE actions (
