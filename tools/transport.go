@@ -18,12 +18,13 @@ import (
 
 // The bounds a Front has where Options leave them zero.
 const (
-	DefaultMaxMessage  = 8 << 20          // bytes of one message
-	DefaultMaxCalls    = 64               // calls running at once on one connection
-	DefaultMaxSessions = 1000             // legacy HTTP sessions, and as many SSE streams
-	DefaultSessionTTL  = 30 * time.Minute // idle time after which a legacy HTTP session ends
-	DefaultKeepAlive   = 15 * time.Second // silence after which a stream carries a comment
-	DefaultLinger      = 5 * time.Second  // time for calls to finish after a byte stream ended
+	DefaultMaxMessage  = 8 << 20               // bytes of one message
+	DefaultMaxCalls    = 64                    // calls running at once on one connection
+	DefaultMaxSessions = 1000                  // legacy HTTP sessions, and as many SSE streams
+	DefaultSessionTTL  = 30 * time.Minute      // idle time after which a legacy HTTP session ends
+	DefaultKeepAlive   = 15 * time.Second      // silence after which a stream carries a comment
+	DefaultLinger      = 5 * time.Second       // time for calls to finish after a byte stream ended
+	DefaultSettle      = 10 * time.Millisecond // time between a call's last notification and its response
 )
 
 // maxWaiting bounds the calls of one connection that run or wait to run, as a
@@ -54,6 +55,12 @@ type Options struct {
 	SessionTTL  time.Duration
 	KeepAlive   time.Duration
 	Linger      time.Duration
+
+	// Settle holds a response back until so long after the call's last
+	// notification. Some clients, the official TypeScript SDK among them, handle a
+	// response at once and notifications a moment later, and drop the progress
+	// that reached them in one piece with its response. Negative: no wait.
+	Settle time.Duration
 }
 
 // Front speaks MCP for one server over byte streams, streamable HTTP and
@@ -92,6 +99,9 @@ func NewFront(srv *server.MCPServer, o Options) *Front {
 	o.SessionTTL = orDefault(o.SessionTTL, DefaultSessionTTL)
 	o.KeepAlive = orDefault(o.KeepAlive, DefaultKeepAlive)
 	o.Linger = orDefault(o.Linger, DefaultLinger)
+	if o.Settle == 0 {
+		o.Settle = DefaultSettle
+	}
 	f := &Front{
 		server: srv,
 		opts:   o,

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -44,8 +45,11 @@ type exchange struct {
 	closed   bool
 	filter   mcp.SubscriptionFilter
 	refusal  *mcp.JSONRPCErrorDetails
+
+	// What was delivered; only forward touches it until drained is closed.
 	progress float64
-	begun    bool // a progress was sent
+	begun    bool      // a progress was sent
+	sent     time.Time // when the last notification was sent
 }
 
 // newExchange prepares a request, which ends early when ctx is done. The caller
@@ -208,6 +212,7 @@ func (x *exchange) deliver(note mcp.JSONRPCNotification) {
 	if err := x.emit(line); err != nil {
 		x.front.opts.Log.Debug("MCP notification not delivered", "method", note.Method, "error", err)
 	}
+	x.sent = time.Now()
 }
 
 // advances reports whether a notification may be sent: each progress must be
@@ -243,15 +248,25 @@ func number(v any) (float64, bool) {
 	}
 }
 
-// drain ends the notifications of the call and waits until all are written.
+// drain ends the notifications of the call and waits until all are written and
+// the client had a moment to read them.
 func (x *exchange) drain() {
 	x.mu.Lock()
 	x.closed = true
 	open := x.notes != nil
 	x.mu.Unlock()
-	if open {
-		close(x.stop)
-		<-x.drained
+	if !open {
+		return
+	}
+	close(x.stop)
+	<-x.drained
+	wait := x.front.opts.Settle - time.Since(x.sent)
+	if wait <= 0 || x.ctx.Err() != nil {
+		return
+	}
+	select {
+	case <-time.After(wait):
+	case <-x.ctx.Done():
 	}
 }
 

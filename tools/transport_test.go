@@ -103,6 +103,9 @@ func newTestFront(t *testing.T, fx *fixture, o Options) *Front {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Settle == 0 {
+		o.Settle = -1 // the clients here need no pause
+	}
 	f := NewFront(fx.server, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
