@@ -60,11 +60,11 @@ func contract(t *testing.T, next http.RoundTripper) http.RoundTripper {
 	if err != nil {
 		t.Fatal("the OpenAPI description: ", err)
 	}
-	return &checked{t, router, next}
+	return &checked{t.Errorf, router, next}
 }
 
 type checked struct {
-	t      *testing.T
+	report func(format string, args ...any)
 	router routers.Router
 	next   http.RoundTripper
 }
@@ -92,7 +92,7 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	if err != nil {
-		c.t.Errorf("%s %s answered %d against the description: %v", r.Method, r.URL, res.StatusCode, err)
+		c.report("%s %s answered %d against the description: %v", r.Method, r.URL, res.StatusCode, err)
 	}
 	return res, nil
 }
@@ -122,3 +122,33 @@ func TestRoutesAreDigitalOceans(t *testing.T) {
 }
 
 var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
+
+// TestContractIsHeld holds that the check finds what it is there for.
+func TestContractIsHeld(t *testing.T) {
+	router, err := description()
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skipf("%s is absent", descriptionPath)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]int{`{"regions":[],"meta":{"total":0}}`: 0, `{"regions":[{}],"meta":{"total":1}}`: 1, `{}`: 1} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if _, err := io.WriteString(w, body); err != nil {
+				t.Error(err)
+			}
+		}))
+		defer server.Close()
+		reports := 0
+		transport := &checked{func(string, ...any) { reports++ }, router, &http.Transport{DisableKeepAlives: true}}
+		res, err := (&http.Client{Transport: transport}).Get(server.URL + "/v2/regions")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if reports != want {
+			t.Errorf("%s was reported %d times, want %d", body, reports, want)
+		}
+	}
+}
