@@ -2,7 +2,6 @@ package digitalocean
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -23,59 +22,10 @@ import (
 
 	"berth/provider"
 	"berth/provider/sandbox"
-	"berth/provider/sandbox/droplet"
 )
 
 func TestMain(m *testing.M) {
-	droplet.Main() // what opens a cloud in a box calls it, also without real droplets
 	goleak.VerifyTestMain(m)
-}
-
-// machines are droplets that change their state and run nothing.
-type machines struct {
-	mu sync.Mutex
-	on map[string]bool
-}
-
-func (*machines) Check(context.Context) droplet.Report       { return droplet.Report{Shells: true} }
-func (*machines) SSHPort() int                               { return 22 }
-func (*machines) Load(context.Context, string, string) error { return nil }
-func (*machines) Reset(context.Context, string) error        { return nil }
-func (*machines) Close() error                               { return nil }
-
-func (m *machines) set(id string, on bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.on == nil {
-		m.on = map[string]bool{}
-	}
-	m.on[id] = on
-}
-
-func (m *machines) Running(id string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.on[id]
-}
-
-func (m *machines) Start(_ context.Context, s droplet.Spec) error {
-	m.set(s.ID, true)
-	return nil
-}
-
-func (m *machines) Stop(_ context.Context, id string, _ bool) error {
-	m.set(id, false)
-	return nil
-}
-
-func (m *machines) Remove(_ context.Context, id string) error {
-	m.set(id, false)
-	return nil
-}
-
-func (*machines) Save(_ context.Context, _, file string) (int64, error) {
-	disk := make([]byte, 1<<20)
-	return int64(len(disk)), os.WriteFile(file, disk, 0o600)
 }
 
 // rig is a provider in front of a cloud in a box.
@@ -95,7 +45,7 @@ type setting struct {
 func newRig(t *testing.T, change ...func(*setting)) *rig {
 	t.Helper()
 	r := &rig{faults: &sandbox.Faults{}}
-	s := setting{cloud: sandbox.Options{Dir: t.TempDir(), Machines: &machines{}, Faults: r.faults}}
+	s := setting{cloud: sandbox.Options{Dir: t.TempDir(), Machines: &sandbox.Empty{}, Faults: r.faults}}
 	for _, f := range change {
 		f(&s)
 	}
