@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,21 +73,26 @@ type Chpasswd struct {
 }
 
 // Password is a password for an account.
-type Password struct{ Name, Value string }
+type Password struct {
+	Name, Value string
+	Hashed      bool // as in /etc/shadow
+}
 
-// Passwords lists all of them. A hashed one begins with "$".
+var hashForm = regexp.MustCompile(`^\$[0-9a-z]{1,3}\$`)
+
+// Passwords lists all of them, in the order in which they are set.
 func (c Config) Passwords() []Password {
 	var all []Password
 	if c.Password != "" {
-		all = append(all, Password{"root", c.Password})
+		all = append(all, Password{"root", c.Password, hashForm.MatchString(c.Password)})
 	}
 	for _, line := range c.Chpasswd.List {
 		if name, value, ok := strings.Cut(line, ":"); ok {
-			all = append(all, Password{strings.TrimSpace(name), value})
+			all = append(all, Password{strings.TrimSpace(name), value, hashForm.MatchString(value)})
 		}
 	}
 	for _, u := range c.Chpasswd.Users {
-		all = append(all, Password{u.Name, u.Password})
+		all = append(all, Password{u.Name, u.Password, u.Type == "" || u.Type == "hash"})
 	}
 	return all
 }

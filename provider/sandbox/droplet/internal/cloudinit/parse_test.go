@@ -118,7 +118,9 @@ write_files:
 		t.Errorf("warnings %q", d.Warnings)
 	}
 	c := d.Config
-	want := []Password{{"root", "top"}, {"root", "one"}, {"ann", "$6$salt$hash"}, {"bob", "two"}}
+	want := []Password{
+		{"root", "top", false}, {"root", "one", false}, {"ann", "$6$salt$hash", true}, {"bob", "two", false},
+	}
 	if diff := cmp.Diff(want, c.Passwords()); diff != "" {
 		t.Error(diff)
 	}

@@ -321,7 +321,7 @@ func TestForwardedPort(t *testing.T) {
 	if b, err := io.ReadAll(c); string(b) != "there and back" {
 		t.Errorf("got %q, %v", b, err)
 	}
-	check(t, c.Close())
+	c.Close() // the other side may have closed it already
 }
 
 func TestKeyOptions(t *testing.T) {
