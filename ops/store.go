@@ -49,7 +49,9 @@ type Tx interface {
 	Rx
 	fleet.Tx
 	InsertAnswer(ctx context.Context, a Answer) error // berth.Conflict where the key has one
+	// DeleteAnswers and DeleteQuotes forget those before a time, and tell how many.
 	DeleteAnswers(ctx context.Context, before time.Time) (int64, error)
+	DeleteQuotes(ctx context.Context, before time.Time) (int64, error) // by expiry
 	InsertAudit(ctx context.Context, a Audit) error
 }
 

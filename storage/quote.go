@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"berth"
 	"berth/billing"
@@ -48,4 +49,9 @@ func toQuote(r db.Quote) (billing.Quote, error) {
 		Created:   fromMicros(r.Created),
 		Expires:   fromMicros(r.Expires),
 	}, nil
+}
+
+// DeleteQuotes implements ops.Tx.
+func (tx *Tx) DeleteQuotes(ctx context.Context, before time.Time) (int64, error) {
+	return tx.q.DeleteQuotes(ctx, toMicros(before))
 }

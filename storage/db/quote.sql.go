@@ -9,6 +9,18 @@ import (
 	"context"
 )
 
+const deleteQuotes = `-- name: DeleteQuotes :execrows
+DELETE FROM quotes WHERE expires < $1
+`
+
+func (q *Queries) DeleteQuotes(ctx context.Context, before int64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteQuotes, before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const insertQuote = `-- name: InsertQuote :exec
 INSERT INTO quotes (id, principal, operation, terms, lines, total, created, expires)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
