@@ -170,16 +170,26 @@ func TestOpenVaultMakesOneFile(t *testing.T) {
 
 func TestOpenVaultRefusals(t *testing.T) {
 	dir := t.TempDir()
-	open := filepath.Join(dir, "open.key")
-	if err := os.WriteFile(open, []byte(newKey(t)), 0o644); err != nil {
-		t.Fatal(err)
+	withMode := func(mode os.FileMode) string {
+		path := filepath.Join(dir, fmt.Sprintf("%o.key", mode))
+		if err := os.WriteFile(path, []byte(newKey(t)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil { // whatever the umask
+			t.Fatal(err)
+		}
+		return path
 	}
+	open := withMode(0o644)
 	large := filepath.Join(dir, "large.key")
 	if err := os.WriteFile(large, make([]byte, 65<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
 		open:                                  "chmod 600",
+		withMode(0o640):                       "chmod 600",
+		withMode(0o620):                       "chmod 600",
+		withMode(0o601):                       "chmod 600",
 		large:                                 "larger",
 		dir:                                   "no regular file",
 		filepath.Join(dir, "none", "its.key"): "no such file",
