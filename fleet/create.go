@@ -97,13 +97,9 @@ func (f *Fleet) ownKeys(ctx context.Context, rx Rx, owner berth.ID, ids []berth.
 	var keys []Key
 	for _, id := range ids {
 		k, err := rx.Key(ctx, id)
-		if err == nil && k.Owner != owner {
-			missing := berth.Errorf(berth.NotFound, "there is no SSH key %s", id)
-			missing.Foreign = true
-			err = missing
-		}
-		if berth.CodeOf(err) == berth.NotFound && err != nil {
-			return nil, keyHint(err, id)
+		foreign := err == nil && k.Owner != owner
+		if foreign || isNotFound(err) {
+			return nil, missing("SSH key", id, foreign)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read key %s: %w", id, err)
@@ -111,13 +107,6 @@ func (f *Fleet) ownKeys(ctx context.Context, rx Rx, owner berth.ID, ids []berth.
 		keys = append(keys, k)
 	}
 	return keys, nil
-}
-
-// keyHint is the error for a key that the caller does not have.
-func keyHint(err error, id berth.ID) error {
-	e := berth.Errorf(berth.NotFound, "there is no SSH key %.60s", id).
-		Hinted("List your keys for their ids, or register the key first.").Because(err)
-	return e
 }
 
 // unique is ids without repetitions, in their order.
@@ -143,7 +132,7 @@ func (f *Fleet) checkUserData(ctx context.Context, rx Rx, o CreateOrder, p parts
 			Hinted("Fetch larger files from a script.")
 	}
 	managed, err := rx.ManagedKey(ctx, o.Owner.ID)
-	if berth.CodeOf(err) == berth.NotFound && err != nil {
+	if isNotFound(err) {
 		_, managed.PublicKey, err = newKeyPair(managedComment)
 	}
 	if err != nil {

@@ -25,6 +25,17 @@ func invalid(field, format string, args ...any) *berth.Error {
 	return e
 }
 
+// missing is the error for a thing that is not there or, which the caller must
+// not learn, somebody else's.
+func missing(noun string, id berth.ID, foreign bool) *berth.Error {
+	e := berth.Errorf(berth.NotFound, "there is no %s %.60s", noun, id).Hinted("List yours for their ids.")
+	e.Foreign = foreign
+	return e
+}
+
+// isNotFound tells whether err says that something is not there.
+func isNotFound(err error) bool { return err != nil && berth.CodeOf(err) == berth.NotFound }
+
 // checkFree refuses a server on which an action is under way.
 func checkFree(ctx context.Context, rx Rx, s Server) error {
 	open, err := openAction(ctx, rx, s.Owner, s.ID)
@@ -92,13 +103,12 @@ func joinStatuses(statuses []Status) string {
 // checkRestorable refuses a snapshot that a disk in a region can't be made of.
 func (f *Fleet) checkRestorable(ctx context.Context, rx Rx, owner, id berth.ID, region string, size billing.Size) (Snapshot, error) {
 	sn, err := rx.Snapshot(ctx, id)
-	if err != nil {
-		return Snapshot{}, err
+	foreign := err == nil && sn.Owner != owner
+	if foreign || isNotFound(err) {
+		return Snapshot{}, missing("snapshot", id, foreign)
 	}
-	if sn.Owner != owner {
-		e := berth.Errorf(berth.NotFound, "there is no snapshot %s", id)
-		e.Foreign = true
-		return Snapshot{}, e
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("read snapshot %s: %w", id, err)
 	}
 	if sn.Status != SnapshotAvailable || !f.Now().Before(sn.ExpiresAt) {
 		return Snapshot{}, berth.Errorf(berth.Conflict, "snapshot %s is %s", id, f.snapshotState(sn)).

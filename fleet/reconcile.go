@@ -96,7 +96,7 @@ func (f *Fleet) sweepMachine(ctx context.Context, m provider.Machine) error {
 	orphan := false
 	err = f.Store.Read(ctx, func(rx Rx) error {
 		s, err = rx.Server(ctx, id)
-		if berth.CodeOf(err) == berth.NotFound && err != nil {
+		if isNotFound(err) {
 			orphan = true
 			return nil
 		}
@@ -325,7 +325,7 @@ func (f *Fleet) sweepSnapshots(ctx context.Context) error {
 func (f *Fleet) orphanedSnapshot(ctx context.Context, id berth.ID, kept provider.Snapshot) (orphan bool, err error) {
 	err = f.Store.Read(ctx, func(rx Rx) error {
 		sn, err := rx.Snapshot(ctx, id)
-		if berth.CodeOf(err) == berth.NotFound && err != nil {
+		if isNotFound(err) {
 			orphan = true
 			return nil
 		}

@@ -76,7 +76,7 @@ func (f *Fleet) Secrets(s Server) (secrets ServerSecrets, err error) {
 // managedKey is the principal's managed key, made now if there is none.
 func (f *Fleet) managedKey(ctx context.Context, tx Tx, owner berth.ID) (account.ManagedKey, error) {
 	key, err := tx.ManagedKey(ctx, owner)
-	if err == nil || berth.CodeOf(err) != berth.NotFound {
+	if !isNotFound(err) {
 		return key, err
 	}
 	private, public, err := newKeyPair(managedComment)
