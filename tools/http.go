@@ -135,7 +135,7 @@ func (f *Front) serveLegacy(w http.ResponseWriter, r *http.Request, m message) {
 
 // serveInitialize begins a session. One that could not be initialised is not kept.
 func (f *Front) serveInitialize(w http.ResponseWriter, r *http.Request, m message) {
-	h, err := f.sessions.add(f.newConnection())
+	h, err := f.sessions.add(f.newConnection(false))
 	if err != nil {
 		f.refuse(w, m.id, err)
 		return

@@ -250,7 +250,7 @@ func TestSessionStore(t *testing.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 700).Draw(t, "seconds")) * time.Second)
 			},
 			"add": func(t *rapid.T) {
-				h, err := s.add(f.newConnection())
+				h, err := s.add(f.newConnection(false))
 				busy := 0
 				for _, n := range inUse {
 					if n > 0 {

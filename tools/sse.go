@@ -84,7 +84,7 @@ func (f *Front) serveSSE(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Accept must list text/event-stream", http.StatusNotAcceptable)
 		return
 	}
-	s := &sseStream{connection: f.newConnection(), events: newEventStream(w, f.opts.KeepAlive, true)}
+	s := &sseStream{connection: f.newConnection(true), events: newEventStream(w, f.opts.KeepAlive, true)}
 	defer s.events.close()
 	if err := f.streams.add(s); err != nil {
 		s.events.close()

@@ -28,7 +28,7 @@ var errHostGone = errors.New("the host closed the connection")
 func (f *Front) ServeStream(ctx context.Context, r io.Reader, w io.Writer, caller any) error {
 	ctx, cancel := context.WithCancel(WithCaller(ctx, caller))
 	defer cancel()
-	c := f.newConnection()
+	c := f.newConnection(true)
 	out := &lineWriter{w: w}
 
 	lines := make(chan line)
@@ -97,6 +97,7 @@ func (c *connection) endStream(err error) {
 	reason := err
 	if reason == nil {
 		reason = errHostGone
+		c.deafen()
 		c.unsubscribe(reason)
 		late := time.AfterFunc(c.front.opts.Linger, func() { c.close(reason) })
 		c.wg.Wait()

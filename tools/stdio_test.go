@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -141,6 +143,23 @@ func TestCallsAreBounded(t *testing.T) {
 	close(fx.open)
 	for _, c := range pending[1:] {
 		await(t, c)
+	}
+}
+
+// TestClientThatAnswersNoPing waits for it once, and not again.
+func TestClientThatAnswersNoPing(t *testing.T) {
+	f := newTestFront(t, newFixture(), Options{})
+	w := newStreamWire(t, f, nil)
+	var pings atomic.Int64
+	w.answer = func(json.RawMessage) { pings.Add(1) }
+	initialize(t, w, nil)
+	for id := 1; id <= 5; id++ {
+		if o := await(t, call(w, false, id, "count", map[string]any{"n": 2})); len(o.progress) != 2 {
+			t.Errorf("call %d = %v %s", id, o.progress, o.text())
+		}
+	}
+	if n := pings.Load(); n != 1 {
+		t.Errorf("%d pings, want 1", n)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	DefaultSessionTTL  = 30 * time.Minute      // idle time after which a legacy HTTP session ends
 	DefaultKeepAlive   = 15 * time.Second      // silence after which a stream carries a comment
 	DefaultLinger      = 5 * time.Second       // time for calls to finish after a byte stream ended
-	DefaultSettle      = 10 * time.Millisecond // time between a call's last notification and its response
+	DefaultSettle      = 20 * time.Millisecond // see Options.Settle
 )
 
 // maxWaiting bounds the calls of one connection that run or wait to run, as a
@@ -56,10 +56,9 @@ type Options struct {
 	KeepAlive   time.Duration
 	Linger      time.Duration
 
-	// Settle holds a response back until so long after the call's last
-	// notification. Some clients, the official TypeScript SDK among them, handle a
-	// response at once and notifications a moment later, and drop the progress
-	// that reached them in one piece with its response. Negative: no wait.
+	// Settle is the pause between the last notification of a call and its
+	// response, on streams that calls share and where the client can't be asked
+	// whether it has read them (see exchange.settle). Negative: no pause.
 	Settle time.Duration
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -17,21 +18,29 @@ import (
 // and the questions the server has asked the client.
 type connection struct {
 	*standing
-	front *Front
+	front  *Front
+	shared bool // all messages go over one stream
 
 	mu     sync.Mutex
 	calls  map[string]*exchange
 	asks   map[string]chan message
 	asked  int
+	mute   bool  // the client does not answer pings
 	closed error // why, once it is closed
 
 	running chan struct{}  // one taken per call that runs
 	wg      sync.WaitGroup // calls under way
 }
 
-// newConnection returns a connection that no client has initialised yet.
-func (f *Front) newConnection() *connection {
+// pingTimeout bounds the wait for a client to answer a ping. One that once
+// failed to is not asked again.
+const pingTimeout = time.Second
+
+// newConnection returns a connection that no client has initialised yet. shared
+// says whether all its messages go over one stream.
+func (f *Front) newConnection(shared bool) *connection {
 	return &connection{
+		shared:   shared,
 		standing: newStanding(&client{id: f.unique()}),
 		front:    f,
 		calls:    make(map[string]*exchange),
@@ -204,6 +213,37 @@ func (x *exchange) RequestElicitation(ctx context.Context, request mcp.Elicitati
 	return &result, nil
 }
 
+// errRefused begins the error of a question that the client answered with one.
+var errRefused = errors.New("the client refused")
+
+// ping waits until the client has handled what it was sent, and reports whether
+// it said so.
+func (c *connection) ping(ctx context.Context, emit func([]byte) error) bool {
+	c.mu.Lock()
+	mute := c.mute
+	c.mu.Unlock()
+	if mute {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	_, err := c.ask(ctx, emit, string(mcp.MethodPing), nil)
+	if err == nil || errors.Is(err, errRefused) {
+		return true
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.deafen()
+	}
+	return false
+}
+
+// deafen ends the pings: the client does not answer them, or can't any more.
+func (c *connection) deafen() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mute = true
+}
+
 // ask sends a request of the server's own over emit and waits for its result.
 func (c *connection) ask(ctx context.Context, emit func([]byte) error, method string, params any) (json.RawMessage, error) {
 	answer := make(chan message, 1)
@@ -217,7 +257,12 @@ func (c *connection) ask(ctx context.Context, emit func([]byte) error, method st
 		defer c.mu.Unlock()
 		delete(c.asks, string(id))
 	}()
-	line, err := encode(map[string]any{"jsonrpc": mcp.JSONRPC_VERSION, "id": id, "method": method, "params": params})
+	line, err := encode(struct {
+		JSONRPC string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Method  string          `json:"method"`
+		Params  any             `json:"params,omitempty"`
+	}{mcp.JSONRPC_VERSION, id, method, params})
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +272,7 @@ func (c *connection) ask(ctx context.Context, emit func([]byte) error, method st
 	select {
 	case m := <-answer:
 		if m.failure != nil {
-			return nil, fmt.Errorf("the client refused %s: %s", method, m.failure)
+			return nil, fmt.Errorf("%w %s: %s", errRefused, method, m.failure)
 		}
 		return m.result, nil
 	case <-ctx.Done():

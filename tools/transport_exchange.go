@@ -37,14 +37,14 @@ type exchange struct {
 	listens bool                    // a subscription: stays open until its client goes
 	code    int                     // the code of the error it was answered with, once run has returned
 
-	mu       sync.Mutex
-	notes    chan mcp.JSONRPCNotification // made with the first notification
-	slots    chan struct{}                // one taken per notification in notes; nil for subscriptions
-	stop     chan struct{}                // closed when the call has returned
-	drained  chan struct{}                // closed when the last notification was written
-	closed   bool
-	filter   mcp.SubscriptionFilter
-	refusal  *mcp.JSONRPCErrorDetails
+	mu      sync.Mutex
+	notes   chan mcp.JSONRPCNotification // made with the first notification
+	slots   chan struct{}                // one taken per notification in notes; nil for subscriptions
+	stop    chan struct{}                // closed when the call has returned
+	drained chan struct{}                // closed when the last notification was written
+	closed  bool
+	filter  mcp.SubscriptionFilter
+	refusal *mcp.JSONRPCErrorDetails
 
 	// What was delivered; only forward touches it until drained is closed.
 	progress float64
@@ -82,6 +82,7 @@ func (x *exchange) run() []byte {
 		x.front.server.UnregisterSession(x.ctx, x.SessionID())
 	}
 	x.drain()
+	x.settle()
 	if errors.Is(context.Cause(x.ctx), errCancelled) {
 		return nil
 	}
@@ -248,25 +249,35 @@ func number(v any) (float64, bool) {
 	}
 }
 
-// drain ends the notifications of the call and waits until all are written and
-// the client had a moment to read them.
+// drain ends the notifications of the call and waits until all are written.
 func (x *exchange) drain() {
 	x.mu.Lock()
 	x.closed = true
 	open := x.notes != nil
 	x.mu.Unlock()
-	if !open {
+	if open {
+		close(x.stop)
+		<-x.drained
+	}
+}
+
+// settle gives the client time to handle what drain has written. Where all
+// messages share one stream, some clients, the official TypeScript SDK among
+// them, handle a response at once and notifications a moment later, and so drop
+// progress that reached them in one piece with its response. In the legacy era a
+// ping is answered after what came before it; otherwise there is only a pause.
+func (x *exchange) settle() {
+	if x.sent.IsZero() || x.conn == nil || !x.conn.shared || x.ctx.Err() != nil {
 		return
 	}
-	close(x.stop)
-	<-x.drained
-	wait := x.front.opts.Settle - time.Since(x.sent)
-	if wait <= 0 || x.ctx.Err() != nil {
+	if !x.msg.modern() && x.Initialized() && x.conn.ping(x.ctx, x.emit) {
 		return
 	}
-	select {
-	case <-time.After(wait):
-	case <-x.ctx.Done():
+	if pause := x.front.opts.Settle - time.Since(x.sent); pause > 0 {
+		select {
+		case <-time.After(pause):
+		case <-x.ctx.Done():
+		}
 	}
 }
 

@@ -168,6 +168,7 @@ type ledger struct {
 	open   map[string]*outcome
 	done   map[string]chan outcome
 	others chan arrival // notifications and requests that belong to no call
+	answer func(id json.RawMessage)
 }
 
 func newLedger(t *testing.T) *ledger {
@@ -198,6 +199,8 @@ func (l *ledger) take(text []byte) {
 			return
 		}
 		o.progress = append(o.progress, f.Params.Progress)
+	case f.Method == "ping":
+		go l.answer(f.ID)
 	case f.Method != "":
 		l.others <- f
 	default:
@@ -210,6 +213,11 @@ func (l *ledger) take(text []byte) {
 		o.reply = f
 		l.done[string(f.ID)] <- *o
 	}
+}
+
+// pong answers a ping.
+func pong(id json.RawMessage) []byte {
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{}}`, id)
 }
 
 // wire is one client of one transport, at the level of messages.
@@ -282,6 +290,7 @@ func newStreamWire(t *testing.T, f *Front, caller any) *streamWire {
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	w := &streamWire{ledger: newLedger(t), in: inW, done: make(chan error, 1)}
+	w.answer = func(id json.RawMessage) { w.post("", pong(id)) }
 	go func() {
 		w.done <- f.ServeStream(context.Background(), inR, outW, caller)
 		outW.Close()
@@ -329,6 +338,7 @@ func newSSEWire(t *testing.T, base string, header http.Header) *sseWire {
 		t.Fatal(err)
 	}
 	w := &sseWire{ledger: newLedger(t), header: header}
+	w.answer = func(id json.RawMessage) { w.post("", pong(id)) }
 	endpoint := make(chan string, 1)
 	read := make(chan struct{})
 	go func() {
