@@ -75,6 +75,7 @@ type Cloud struct {
 	snapshots map[string]*snapshot
 	works     map[provider.Ref]*work
 	faults    map[string][]Fault
+	calls     map[string]int
 	serial    int
 	created   int
 }
@@ -100,7 +101,7 @@ func NewCloud(clock *Clock) *Cloud {
 	return &Cloud{
 		Clock: clock, BootTime: 5 * time.Second, WorkTime: 4 * time.Second,
 		machines: map[string]*machine{}, snapshots: map[string]*snapshot{},
-		works: map[provider.Ref]*work{}, faults: map[string][]Fault{},
+		works: map[provider.Ref]*work{}, faults: map[string][]Fault{}, calls: map[string]int{},
 	}
 }
 
@@ -143,6 +144,13 @@ func (c *Cloud) CountSnapshots() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.snapshots)
+}
+
+// Calls is how often a method was called.
+func (c *Cloud) Calls(method string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[method]
 }
 
 // Created is how many machines were ever made.
@@ -211,6 +219,7 @@ func call[T any](c *Cloud, ctx context.Context, method string, do func(Fault) (T
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
+	c.calls[method]++
 	fault := c.fault(method)
 	if fault.Kind != "" && !fault.Effect {
 		return zero, fail(fault.Kind, method)
