@@ -32,11 +32,15 @@ func (p *Provider) Create(ctx context.Context, spec provider.Spec) (provider.Mac
 		return provider.Machine{}, err
 	}
 	defer leave()
-	if m, found, err := p.tagged(ctx, spec.Tag); found || err != nil {
-		return m, err
-	}
-	if id, ok := p.creates.recent(a); ok {
+	id, recent := p.creates.recent(a)
+	m, found, err := p.tagged(ctx, spec.Tag)
+	switch {
+	case found:
+		return m, nil
+	case recent: // also where looking failed: the machine stays in doubt
 		return p.recentlyCreated(ctx, spec.Tag, id)
+	case err != nil:
+		return provider.Machine{}, err
 	}
 	return p.create(ctx, spec, a)
 }
@@ -83,9 +87,8 @@ func (p *Provider) create(ctx context.Context, spec provider.Spec, a *attempt) (
 // ago and that is in no list yet.
 func (p *Provider) recentlyCreated(ctx context.Context, tag string, id int) (provider.Machine, error) {
 	if id != 0 {
-		m, err := p.Machine(ctx, strconv.Itoa(id))
-		if provider.KindOf(err) != provider.NotFound {
-			return m, err
+		if m, err := p.Machine(ctx, strconv.Itoa(id)); err == nil {
+			return m, nil
 		}
 	}
 	return p.lookFor(ctx, tag, &provider.Error{

@@ -154,6 +154,43 @@ func TestCreateAgain(t *testing.T) {
 	})
 }
 
+// What another process has made is found by its tag.
+func TestCreateAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		first, err := r.Create(t.Context(), spec("srv_1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := New(Options{Token: r.cloud.Token(), HTTP: &http.Client{Transport: r.wire}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := again.Create(t.Context(), spec("srv_1"))
+		if err != nil || second.ID != first.ID || r.cloud.Live() != 1 {
+			t.Errorf("Create = %+v, %v, with %d droplets", second, err, r.cloud.Live())
+		}
+	})
+}
+
+// While a droplet may exist, no failure to look for it says that it does not.
+func TestCreateInDoubtWhileListsFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		if _, err := r.Create(t.Context(), spec("srv_1")); err != nil {
+			t.Fatal(err)
+		}
+		all := 5 * tries // the first look and the four after it
+		r.faults.Next(all, sandbox.ServerError("droplets_list"))
+		r.faults.Next(tries, sandbox.ServerError("droplets_get"))
+		_, err := r.Create(t.Context(), spec("srv_1"))
+		wantKind(t, "Create", err, provider.Ambiguous)
+		if n := r.faults.Left(); n != 0 {
+			t.Errorf("%d faults did not happen", n)
+		}
+	})
+}
+
 // A droplet that disappears after it was accepted is in doubt at first, and
 // then made again.
 func TestCreateOfWhatVanishes(t *testing.T) {
@@ -297,6 +334,19 @@ func TestActionErrors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A machine that is about to leave a state does not count as being in it.
+func TestPowerDuringOtherWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(s *setting) { s.cloud.Latency = func(string) time.Duration { return time.Minute } })
+		m := r.on(t, "srv_1")
+		if _, err := r.SetPower(t.Context(), m.ID, false); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.SetPower(t.Context(), m.ID, true)
+		wantKind(t, "SetPower on while shutting down", err, provider.Conflict)
+	})
 }
 
 func TestActionThatFails(t *testing.T) {

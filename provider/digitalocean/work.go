@@ -55,15 +55,11 @@ func (p *Provider) SetPower(ctx context.Context, id string, on bool) (provider.R
 
 // Restart asks a droplet's system to reboot. One that is off is Invalid.
 func (p *Provider) Restart(ctx context.Context, id string) (provider.Ref, error) {
-	const op = "reboot droplet"
 	d, err := p.droplet(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if d.Status == statusOff {
-		return "", &provider.Error{Kind: provider.Invalid, Op: op, Message: "the machine is off"}
-	}
-	return p.act(ctx, op, func(ctx context.Context) (*godo.Action, *godo.Response, error) {
+	return p.act(ctx, "reboot droplet", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
 		return p.client.DropletActions.Reboot(ctx, d.ID)
 	})
 }
@@ -71,18 +67,11 @@ func (p *Provider) Restart(ctx context.Context, id string) (provider.Ref, error)
 // SetSize resizes a droplet that is off, with its disk, which can only grow.
 // One that is on is Invalid.
 func (p *Provider) SetSize(ctx context.Context, id, size string) (provider.Ref, error) {
-	const op = "resize droplet"
 	d, err := p.droplet(ctx, id)
-	if err != nil {
+	if err != nil || d.SizeSlug == size && !d.Locked {
 		return "", err
 	}
-	switch {
-	case d.SizeSlug == size && !d.Locked:
-		return "", nil
-	case d.Status == statusActive:
-		return "", &provider.Error{Kind: provider.Invalid, Op: op, Message: "the machine must be off"}
-	}
-	return p.act(ctx, op, func(ctx context.Context) (*godo.Action, *godo.Response, error) {
+	return p.act(ctx, "resize droplet", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
 		return p.client.DropletActions.Resize(ctx, d.ID, size, true)
 	})
 }
