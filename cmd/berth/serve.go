@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"berth"
+	"berth/api"
+	"berth/ops"
+	"berth/tools"
+)
+
+// drain is how long calls and steps under way may take at the end.
+const drain = 15 * time.Second
+
+// serveCommand is `berth serve`.
+type serveCommand struct {
+	settings
+	Budget   string `help:"USD that the local principal may ever spend." env:"BERTH_BUDGET" default:"10.00"`
+	Detached bool   `hidden:"" help:"Started by another command: end when nothing lives and nobody is connected."`
+}
+
+// Run serves until the context ends.
+func (c *serveCommand) Run(ctx context.Context) error {
+	dir, err := c.folder()
+	if err != nil {
+		return err
+	}
+	budget, err := berth.ParseMicros(c.Budget)
+	if err != nil {
+		return fmt.Errorf("--budget: %w", err)
+	}
+	n, err := newNode(ctx, c.settings, dir, c.logger(os.Stderr))
+	if errors.Is(err, errHeld) && c.Detached {
+		return exitCode(heldStatus)
+	}
+	if err != nil {
+		return err
+	}
+	n.detached = c.Detached
+	explicit := os.Getenv("BERTH_BUDGET") != "" || c.Budget != "10.00"
+	if _, err := n.app.system.SettleLocal(ctx, budget, explicit); err != nil {
+		return errors.Join(err, n.close())
+	}
+	if err := n.listen(c.settings); err != nil {
+		return errors.Join(err, n.close())
+	}
+	if !c.Detached {
+		n.app.begin(ctx)
+		n.announce(ctx, os.Stdout)
+	}
+	return n.run(ctx)
+}
+
+// node is one process that holds a data directory: its lock, the app, and the
+// servers in front of it.
+type node struct {
+	app      *app
+	log      *slog.Logger
+	dir      string
+	lock     *flock.Flock
+	detached bool
+	hosts    *hosts
+	local    *http.Server
+	public   *http.Server
+	address  string // of the public server
+	failed   chan error
+	quit     context.CancelCauseFunc
+	quitting context.Context
+}
+
+// errHeld tells that another process holds the data directory.
+var errHeld = errors.New("another berth holds this data directory; see berth status, or end it by berth stop")
+
+// newNode takes the data directory's lock and puts the app together.
+func newNode(ctx context.Context, s settings, dir string, log *slog.Logger) (*node, error) {
+	lock := flock.New(filepath.Join(dir, "berth.lock"))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	if !held {
+		return nil, errHeld
+	}
+	a, err := newApp(ctx, s, environment(), dir, log)
+	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	n := &node{app: a, log: log, dir: dir, lock: lock, hosts: newHosts(time.Now), failed: make(chan error, 2)}
+	n.quitting, n.quit = context.WithCancelCause(context.Background())
+	return n, nil
+}
+
+// listen opens the local socket and the public address, and begins to serve.
+func (n *node) listen(s settings) error {
+	local, err := listenLocal(n.dir)
+	if err != nil {
+		return err
+	}
+	n.local = &http.Server{Handler: n.localHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietLog(n.log)}
+	n.serve(n.local, local)
+	public, err := net.Listen("tcp", s.Listen)
+	switch {
+	case err != nil && n.detached:
+		// Hosts speak over the socket: the web address is a convenience, and
+		// another Berth may have it.
+		n.log.Warn("no web address", slog.Any("error", err))
+		return nil
+	case err != nil:
+		return fmt.Errorf("listen on %s: %w; choose another address with --listen", s.Listen, err)
+	}
+	n.address = public.Addr().String()
+	n.public = &http.Server{
+		Handler: api.Limit(n.publicHandler(s), s.RateLimit, time.Now, n.log), ErrorLog: quietLog(n.log),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	n.serve(n.public, public)
+	return nil
+}
+
+func quietLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }
+
+func (n *node) serve(s *http.Server, l net.Listener) {
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- err
+		}
+	}()
+}
+
+// publicHandler is what agents reach over the network.
+func (n *node) publicHandler(s settings) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", n.app.front.HTTPHandler())
+	mux.Handle("/sse", n.app.front.SSEHandler())
+	mux.Handle("/sse/", n.app.front.SSEHandler())
+	mux.Handle("/", n.native(s.PublicURL, credentials))
+	return mux
+}
+
+func (n *node) native(publicURL string, creds func(*http.Request) []ops.Credential) *api.API {
+	return api.New(api.Options{
+		System: n.app.system, Credentials: creds, Ready: n.app.checkReady, PublicURL: strings.TrimSuffix(publicURL, "/"),
+		Version: version(), Now: time.Now, Log: n.log,
+	})
+}
+
+// credentials are what a request over the network brings: an API key, as bearer
+// or beside another scheme's authorisation.
+func credentials(r *http.Request) []ops.Credential {
+	var list []ops.Credential
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		list = append(list, ops.Credential{Scheme: ops.BearerScheme, Token: strings.TrimSpace(token)})
+	}
+	if token := r.Header.Get("Berth-Key"); token != "" {
+		list = append(list, ops.Credential{Scheme: ops.BearerScheme, Token: token})
+	}
+	return list
+}
+
+// identify puts who sends an MCP request over HTTP into its context. The key is
+// verified by Dispatch, with every call.
+func identify(r *http.Request) (context.Context, error) {
+	c := tools.Caller{Creds: credentials(r), ReadOnly: r.URL.Query().Has("read_only")}
+	if sets := r.URL.Query().Get("toolsets"); sets != "" {
+		c.Toolsets = strings.Split(sets, ",")
+	}
+	return tools.WithCaller(r.Context(), c), nil
+}
+
+// announce tells a newcomer what to do next.
+func (n *node) announce(ctx context.Context, w io.Writer) {
+	base := "http://" + n.address
+	fmt.Fprintf(w, "Berth serves at %s\n\n", base)
+	fmt.Fprintf(w, "  MCP        %s/mcp  (streamable HTTP)   %s/sse  (SSE)\n", base, base)
+	fmt.Fprintf(w, "  HTTP API   %s/v1   documented at %s/docs\n", base, base)
+	fmt.Fprintf(w, "  Data       %s\n", n.dir)
+	if n.app.cloud == nil {
+		fmt.Fprintf(w, "  Cloud      DigitalOcean\n\nMake an account with credit:\n\n  berth account create --email you@example.com --credit 25.00\n")
+		return
+	}
+	fmt.Fprintf(w, "  Cloud      in a box, with play money (set DIGITALOCEAN_TOKEN for the real one)\n")
+	key, err := n.app.playKey(ctx)
+	if err != nil {
+		n.log.Error("no key with play money", slog.Any("error", err))
+		return
+	}
+	fmt.Fprintf(w, "\nA key with play money:\n\n  export BERTH_KEY=%s\n\nTry it:\n\n", key)
+	fmt.Fprintf(w, "  curl -s %s/v1/servers -H \"Authorization: Bearer $BERTH_KEY\" -d '{\"size\":\"small\",\"region\":\"nyc1\",\"minutes\":60}'\n\n", base)
+}
+
+// run serves until ctx ends, somebody asks the node to quit, or a detached one
+// has nothing left to do; then it drains and closes.
+func (n *node) run(ctx context.Context) error {
+	var err error
+	idle := n.idle(ctx)
+	select {
+	case <-ctx.Done():
+	case <-n.quitting.Done():
+	case <-idle:
+		n.log.Info("nothing lives and nobody is connected: ending")
+	case err = <-n.failed:
+	}
+	return errors.Join(err, n.close())
+}
+
+// close drains and ends everything, and gives the data directory free.
+func (n *node) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	n.quit(nil)
+	var errs []error
+	stopped := make(chan struct{})
+	go func() { // streams end only when the front does, so both drain at once
+		defer close(stopped)
+		for _, s := range []*http.Server{n.public, n.local} {
+			if s != nil {
+				errs = append(errs, s.Shutdown(ctx))
+			}
+		}
+	}()
+	err := n.app.front.Shutdown(ctx)
+	n.hosts.closeAll()
+	<-stopped
+	errs = append(errs, err, n.app.close(ctx), n.lock.Unlock())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"berth/billing"
+)
+
+// where names the data directory; every command that works on one has it.
+type where struct {
+	Data string `help:"Folder of the database, the sandbox and the keys. Default: berth/ in the user's data directory." env:"BERTH_DATA" placeholder:"DIR"`
+}
+
+// settings configure the process that holds the state.
+type settings struct {
+	where
+	Listen    string `help:"Address to serve HTTP on." env:"BERTH_LISTEN" default:"127.0.0.1:8080" placeholder:"ADDR"`
+	Database  string `help:"Database file. Default: berth.db in the data directory." env:"BERTH_DATABASE" placeholder:"FILE"`
+	PublicURL string `name:"public-url" help:"URL by which agents reach this server. Default: as each request names it." env:"BERTH_PUBLIC_URL" placeholder:"URL"`
+	Catalog   string `help:"Price list (YAML) instead of the built-in one." env:"BERTH_CATALOG" placeholder:"FILE" type:"path"`
+	RateLimit int    `name:"rate-limit" help:"HTTP requests per second and address, with bursts of five seconds' worth; 0 for no limit." env:"BERTH_RATE_LIMIT" default:"100"`
+	LogLevel  string `name:"log-level" help:"debug, info, warn or error." env:"BERTH_LOG_LEVEL" default:"info" enum:"debug,info,warn,error"`
+	LogFormat string `name:"log-format" help:"text or json." env:"BERTH_LOG_FORMAT" default:"text" enum:"text,json"`
+}
+
+// secretsFromEnvironment are the settings that have no flag: the command line
+// of a process can be read by others on the machine.
+type secretsFromEnvironment struct {
+	digitalOceanToken string
+	digitalOceanURL   string
+	digitalOceanSSH   string
+	masterKey         string
+}
+
+func environment() secretsFromEnvironment {
+	return secretsFromEnvironment{
+		digitalOceanToken: os.Getenv("DIGITALOCEAN_TOKEN"),
+		digitalOceanURL:   os.Getenv("BERTH_DIGITALOCEAN_URL"),
+		digitalOceanSSH:   os.Getenv("BERTH_DIGITALOCEAN_SSH_PORT"),
+		masterKey:         os.Getenv("BERTH_MASTER_KEY"),
+	}
+}
+
+// folder is the data directory, made if absent and closed to others.
+func (w where) folder() (string, error) {
+	dir := w.Data
+	if dir == "" {
+		base := os.Getenv("XDG_DATA_HOME")
+		if base == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return "", fmt.Errorf("no home directory to keep data in; name one with --data: %w", err)
+			}
+			base = filepath.Join(home, ".local", "share")
+		}
+		dir = filepath.Join(base, "berth")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the data directory: %w", err)
+	}
+	return dir, nil
+}
+
+func (s settings) databasePath(dir string) (string, error) {
+	switch {
+	case s.Database == "":
+		return filepath.Join(dir, "berth.db"), nil
+	case strings.Contains(s.Database, "://"):
+		return "", errors.New("only a database file can be used so far; leave --database out, or name a file")
+	}
+	return filepath.Abs(s.Database)
+}
+
+func (s settings) catalog() (*billing.Catalog, error) {
+	if s.Catalog == "" {
+		return billing.DefaultCatalog(), nil
+	}
+	f, err := os.Open(s.Catalog)
+	if err != nil {
+		return nil, fmt.Errorf("open the catalog: %w", err)
+	}
+	defer f.Close()
+	c, err := billing.LoadCatalog(f)
+	if err != nil {
+		return nil, fmt.Errorf("the catalog %s: %w", s.Catalog, err)
+	}
+	return c, nil
+}
+
+func (s settings) logger(to io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, o))
+	}
+	return slog.New(slog.NewTextHandler(to, o))
+}
