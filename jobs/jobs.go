@@ -75,7 +75,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	db.SetMaxOpenConns(1) // a database in memory is its connection's own
 	db.SetConnMaxLifetime(0)
 	driver := riversqlite.New(db)
-	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: q.o.Log})
+	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: quiet(q.o.Log)})
 	if err == nil {
 		_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
 	}

@@ -71,9 +71,9 @@ func (s *System) createKey(ctx context.Context, tx Tx, _ *Request, in CreateKeyI
 }
 
 func viewAPIKey(k account.APIKey) APIKeyView {
-	v := APIKeyView{ID: k.ID, AccountID: k.Principal, Name: k.Name, Budget: viewBudget(k.Budget, 0), CreatedAt: k.Created.UTC()}
+	v := APIKeyView{ID: k.ID, AccountID: k.Principal, Name: k.Name, Budget: viewBudget(k.Budget, 0), CreatedAt: stamp(k.Created)}
 	if !k.Revoked.IsZero() {
-		at := k.Revoked.UTC()
+		at := stamp(k.Revoked)
 		v.RevokedAt = &at
 	}
 	return v

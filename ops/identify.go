@@ -53,6 +53,9 @@ func (t task) authorise(ctx context.Context, rx Rx) error {
 		return nil
 	}
 	id := t.op.subject(t.in)
+	if id == "" { // an operation whose subject is optional was called without one
+		return nil
+	}
 	owner, err := t.req.load(ctx, rx, id)
 	if berth.CodeOf(err) == berth.NotFound && err != nil {
 		return missing(id)

@@ -20,7 +20,7 @@ type KeyView struct {
 }
 
 func viewKey(k fleet.Key) KeyView {
-	return KeyView{ID: k.ID, Name: k.Name, Fingerprint: k.Fingerprint, PublicKey: k.PublicKey, CreatedAt: k.Created.UTC()}
+	return KeyView{ID: k.ID, Name: k.Name, Fingerprint: k.Fingerprint, PublicKey: k.PublicKey, CreatedAt: stamp(k.Created)}
 }
 
 // AddKeyIn is the input of add_ssh_key.

@@ -78,12 +78,12 @@ func (s *System) extend(ctx context.Context, tx Tx, r *Request, in ExtendIn, p P
 	effect := Effect{Ref: out.ID}
 	if in.Minutes > 0 {
 		sv, err := s.fleet.Extend(ctx, tx, r.Server, in.Minutes)
-		until := sv.Lease.PaidUntil.UTC()
+		until := stamp(sv.Lease.PaidUntil)
 		out.PaidUntil = &until
 		return out, effect, err
 	}
 	snap, err := s.fleet.Retain(ctx, tx, r.Snapshot, in.Days)
-	expires, days := snap.ExpiresAt.UTC(), daysLeft(snap.ExpiresAt.Sub(s.now()))
+	expires, days := stamp(snap.ExpiresAt), daysLeft(snap.ExpiresAt.Sub(s.now()))
 	out.ExpiresAt, out.RemainingDays = &expires, &days
 	return out, effect, err
 }

@@ -173,7 +173,7 @@ func (s *System) quote(ctx context.Context, tx Tx, r *Request, in QuoteIn, _ Pla
 	}
 	out := QuoteOut{
 		QuoteID: q.ID, Operation: q.Operation, Total: q.Price.Total, Currency: "USD", Breakdown: q.Price.Lines,
-		ExpiresAt: q.Expires.UTC(), Terms: plan.Terms,
+		ExpiresAt: stamp(q.Expires), Terms: plan.Terms,
 	}
 	if out.Breakdown == nil {
 		out.Breakdown = []billing.Line{}
@@ -264,7 +264,7 @@ func (s *System) transactions(ctx context.Context, rx Rx, r *Request, in Transac
 func viewEntry(e billing.Entry, of billing.AccountID) TransactionView {
 	v := TransactionView{
 		ID: e.ID, Type: "debit", Amount: e.Amount, Reason: e.Reason, Hold: e.Pending, Ref: e.Ref, Operation: e.Operation,
-		Memo: e.Memo, KeyID: e.Key, Rail: "balance", At: e.At.UTC(),
+		Memo: e.Memo, KeyID: e.Key, Rail: "balance", At: stamp(e.At),
 	}
 	switch {
 	case e.Kind == billing.Pending:

@@ -212,7 +212,7 @@ func (s *System) viewAccount(ctx context.Context, rx Rx, p account.Principal) (A
 	live, err := rx.CountLiveServers(ctx, p.ID)
 	return AccountView{
 		ID: p.ID, Kind: p.Kind, Email: p.Email, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
-		Budget: viewBudget(p.Budget, spent), Servers: live, Suspended: p.Suspended, CreatedAt: p.Created.UTC(),
+		Budget: viewBudget(p.Budget, spent), Servers: live, Suspended: p.Suspended, CreatedAt: stamp(p.Created),
 	}, err
 }
 

@@ -52,10 +52,10 @@ type ActionView struct {
 func viewAction(a fleet.Action) ActionView {
 	v := ActionView{
 		ID: a.ID, Kind: a.Kind, Status: a.Status, Stage: a.Stage, Percent: a.Percent,
-		ServerID: a.Server, SnapshotID: a.Snapshot, Error: a.Reason, CreatedAt: a.Created.UTC(),
+		ServerID: a.Server, SnapshotID: a.Snapshot, Error: a.Reason, CreatedAt: stamp(a.Created),
 	}
 	if !a.Ended.IsZero() {
-		t := a.Ended.UTC()
+		t := stamp(a.Ended)
 		v.EndedAt = &t
 	}
 	return v
@@ -63,14 +63,17 @@ func viewAction(a fleet.Action) ActionView {
 
 func (s *System) viewServer(v fleet.Server) ServerView {
 	left := max(0, v.Lease.PaidUntil.Sub(s.now()))
-	if !v.Status.Live() {
+	switch {
+	case !v.Status.Live():
 		left = 0
+	case v.Delivered.IsZero(): // its time has not begun
+		left = v.Lease.Bought
 	}
 	out := ServerView{
 		ID: v.ID, Label: v.Label, Status: v.Status, Region: v.Region, Size: v.Size, Image: v.Image, SnapshotID: v.Snapshot,
-		HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: v.Lease.PaidUntil.UTC(), AutoRenew: v.Lease.Renews,
+		HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews,
 		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
-		CreatedAt: v.Created.UTC(), Error: v.Reason,
+		CreatedAt: stamp(v.Created), Error: v.Reason,
 	}
 	if v.Addr.IsValid() {
 		ip := v.Addr.String()
@@ -85,6 +88,9 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 	}
 	return out
 }
+
+// stamp is a time as answers show it: UTC, to the millisecond.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // CreateServerIn is the input of create_server.
 type CreateServerIn struct {

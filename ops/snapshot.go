@@ -29,7 +29,7 @@ func (s *System) viewSnapshot(v fleet.Snapshot) SnapshotView {
 	return SnapshotView{
 		ID: v.ID, Name: v.Name, Status: v.Status, ServerID: v.Server, Region: v.Region,
 		SizeGB: math.Round(float64(v.Bytes)/1e5) / 1e4, MinDiskGB: v.MinDiskGB,
-		CreatedAt: v.Created.UTC(), ExpiresAt: v.ExpiresAt.UTC(), RemainingDays: daysLeft(v.ExpiresAt.Sub(s.now())),
+		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(v.ExpiresAt.Sub(s.now())),
 	}
 }
 
