@@ -11,6 +11,7 @@ import (
 )
 
 func TestPower(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	for _, c := range []struct {
@@ -38,6 +39,7 @@ func TestPower(t *testing.T) {
 }
 
 func TestResize(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.clock.Advance(30 * time.Minute)
@@ -59,6 +61,7 @@ func TestResize(t *testing.T) {
 }
 
 func TestResizeOfAServerThatIsOff(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	off, err := s.power(srv.ID, "off")
@@ -77,6 +80,7 @@ func TestResizeOfAServerThatIsOff(t *testing.T) {
 }
 
 func TestResizeThatFails(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]fleettest.Fault{
 		"refused": {Kind: provider.OutOfCapacity}, "broken": {Broken: true},
 	} {
@@ -105,6 +109,7 @@ func TestResizeThatFails(t *testing.T) {
 }
 
 func TestRebuild(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	a, err := s.rebuild(srv.ID, "debian-12-x64", "")
@@ -121,6 +126,7 @@ func TestRebuild(t *testing.T) {
 // TestChangesSurviveCrashes lets the process die before each write of each kind
 // of change: it ends well, and is paid for once.
 func TestChangesSurviveCrashes(t *testing.T) {
+	t.Parallel()
 	for name, order := range map[string]func(*sim, berth.ID) (fleet.Action, error){
 		"reboot":   func(s *sim, id berth.ID) (fleet.Action, error) { return s.power(id, "reboot") },
 		"off":      func(s *sim, id berth.ID) (fleet.Action, error) { return s.power(id, "off") },
@@ -153,6 +159,7 @@ func TestChangesSurviveCrashes(t *testing.T) {
 // TestFence lets a slow process come back after another has taken over: what
 // it did is not recorded.
 func TestFence(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	_, a, err := s.create(s.order())
 	if err != nil {
@@ -181,6 +188,7 @@ func TestFence(t *testing.T) {
 }
 
 func TestSnapshot(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.cloud.ListLag = 30 * time.Second
@@ -210,6 +218,7 @@ func TestSnapshot(t *testing.T) {
 }
 
 func TestSnapshotThatFails(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	before := s.balance()
@@ -225,6 +234,7 @@ func TestSnapshotThatFails(t *testing.T) {
 }
 
 func TestDeleteSnapshot(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	taken, err := s.snapshot(srv.ID)
@@ -276,6 +286,7 @@ func TestDeleteSnapshot(t *testing.T) {
 // TestExtend checks that extensions count from the end, and that they are
 // refused while the rate changes.
 func TestExtend(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	if err := s.extend(srv.ID, 120); err != nil {
@@ -297,6 +308,7 @@ func TestExtend(t *testing.T) {
 // TestExtendWhileProvisioning counts time that was bought before delivery from
 // the delivery on.
 func TestExtendWhileProvisioning(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv, a, err := s.create(s.order())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestCreate(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv, a, err := s.create(s.order())
 	if err != nil {
@@ -52,6 +53,7 @@ func TestCreate(t *testing.T) {
 }
 
 func TestCreateAtCost(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	s.owner = s.principal(account.Cost)
 	srv := s.created(s.order())
@@ -63,6 +65,7 @@ func TestCreateAtCost(t *testing.T) {
 // TestCreateSurvivesCrashes lets the process die before each of its writes in
 // turn, the ones between a request and its recording included.
 func TestCreateSurvivesCrashes(t *testing.T) {
+	t.Parallel()
 	for lag := range 2 {
 		died := true
 		for n := 0; died; n++ {
@@ -87,6 +90,7 @@ func TestCreateSurvivesCrashes(t *testing.T) {
 }
 
 func TestCreateFaults(t *testing.T) {
+	t.Parallel()
 	temporary := fleettest.Fault{Kind: provider.Unavailable}
 	for name, c := range map[string]struct {
 		set    func(*sim)
@@ -165,6 +169,7 @@ func TestCreateFaults(t *testing.T) {
 }
 
 func TestCreateWithoutSSH(t *testing.T) {
+	t.Parallel()
 	t.Run("it fails where Berth alone configured the machine", func(t *testing.T) {
 		s := newSim(t)
 		srv, a, err := s.create(s.order())
@@ -194,6 +199,7 @@ func TestCreateWithoutSSH(t *testing.T) {
 }
 
 func TestMachineVanishesWhileBooting(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	s.cloud.BootTime = time.Hour
 	srv, a, err := s.create(s.order())

@@ -11,6 +11,7 @@ import (
 )
 
 func TestDestroyKeepsASnapshot(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	a, err := s.destroy(srv.ID, true)
@@ -39,6 +40,7 @@ func TestDestroyKeepsASnapshot(t *testing.T) {
 }
 
 func TestDestroyWithoutSnapshot(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	a, err := s.destroy(srv.ID, false)
@@ -53,6 +55,7 @@ func TestDestroyWithoutSnapshot(t *testing.T) {
 
 // TestDestroySurvivesCrashes lets the process die before each write in turn.
 func TestDestroySurvivesCrashes(t *testing.T) {
+	t.Parallel()
 	died := true
 	for n := 0; died; n++ {
 		s := newSim(t)
@@ -74,6 +77,7 @@ func TestDestroySurvivesCrashes(t *testing.T) {
 // TestDestroyWhileCreating cancels a create at each of its stages, also while
 // its request is on the way: no machine and no charge stay.
 func TestDestroyWhileCreating(t *testing.T) {
+	t.Parallel()
 	for steps := range 6 {
 		for _, lag := range []time.Duration{0, 40 * time.Second} {
 			s := newSim(t)
@@ -109,6 +113,7 @@ func TestDestroyWhileCreating(t *testing.T) {
 // TestDestroyDuringRequest cancels while the provider is making the machine:
 // the answer comes after the cancellation.
 func TestDestroyDuringRequest(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv, create, err := s.create(s.order())
 	if err != nil {
@@ -131,6 +136,7 @@ func TestDestroyDuringRequest(t *testing.T) {
 }
 
 func TestDestroyNeverGivesUp(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.cloud.Fail(fleettest.Delete, repeat(fleettest.Fault{Kind: provider.Unavailable}, 30)...)
@@ -147,6 +153,7 @@ func TestDestroyNeverGivesUp(t *testing.T) {
 }
 
 func TestDestroyWhenTheSnapshotFails(t *testing.T) {
+	t.Parallel()
 	broken := repeat(fleettest.Fault{Broken: true}, 10_000)
 	t.Run("for a caller the server is kept", func(t *testing.T) {
 		s := newSim(t)

@@ -45,6 +45,7 @@ func (s *sim) warned() (minutes []int) {
 }
 
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		minutes int
 		want    []int
@@ -73,6 +74,7 @@ func TestWarnings(t *testing.T) {
 
 // TestLateScan gives one warning, not all that were missed.
 func TestLateScan(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.clock.Advance(57 * time.Minute)
@@ -87,6 +89,7 @@ func TestLateScan(t *testing.T) {
 }
 
 func TestLeaseEnds(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.settle(2*time.Hour, 30*time.Second)
@@ -106,6 +109,7 @@ func TestLeaseEnds(t *testing.T) {
 }
 
 func TestLeaseEndsDuringAnAction(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.clock.Advance(time.Hour - time.Second)
@@ -126,6 +130,7 @@ func TestLeaseEndsDuringAnAction(t *testing.T) {
 }
 
 func TestAutoRenew(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	o := s.order()
 	o.AutoRenew = true
@@ -152,6 +157,7 @@ func TestAutoRenew(t *testing.T) {
 }
 
 func TestRenewalRefused(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(*sim, fleet.Tx) error{
 		"no money": func(s *sim, tx fleet.Tx) error {
 			_, err := billing.Charge(bg, tx, s.owner.ID, billing.Transfer{
@@ -188,6 +194,7 @@ func TestRenewalRefused(t *testing.T) {
 }
 
 func TestReconcileOrphan(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	kept := s.created(s.order())
 	// A machine of a server that nobody knows, and a second one of one that is.
@@ -219,6 +226,7 @@ func TestReconcileOrphan(t *testing.T) {
 }
 
 func TestReconcileVanished(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	o := s.order()
 	o.Minutes = 600
@@ -245,6 +253,7 @@ func TestReconcileVanished(t *testing.T) {
 
 // TestReconcileWrongAccount takes nothing for gone when everything is.
 func TestReconcileWrongAccount(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	for range 3 {
 		s.cloud.Vanish(string(s.created(s.order()).ID))
@@ -263,6 +272,7 @@ func TestReconcileWrongAccount(t *testing.T) {
 }
 
 func TestReconcilePower(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	s.cloud.TurnOff(string(srv.ID))
@@ -273,6 +283,7 @@ func TestReconcilePower(t *testing.T) {
 }
 
 func TestReconcileSnapshots(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	srv := s.created(s.order())
 	a, err := s.snapshot(srv.ID)

@@ -13,6 +13,7 @@ import (
 // TestFollow sees every stage, whether it began before the first step, late, or
 // after the end.
 func TestFollow(t *testing.T) {
+	t.Parallel()
 	all := []string{"paid", "requested", "booting", "address", "ssh ready"}
 	for _, stepsBefore := range []int{0, 2, 100} {
 		s := newSim(t)
@@ -47,6 +48,7 @@ func TestFollow(t *testing.T) {
 // TestFollowAnotherProcess sees the end of an action that another process
 // carries out, by reading the row.
 func TestFollowAnotherProcess(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	_, a, err := s.create(s.order())
 	if err != nil {
@@ -73,6 +75,7 @@ func TestFollowAnotherProcess(t *testing.T) {
 }
 
 func TestFollowIsBounded(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	_, a, err := s.create(s.order())
 	if err != nil {
@@ -91,6 +94,7 @@ func TestFollowIsBounded(t *testing.T) {
 // TestOnePollForAll lets many servers wait: the provider is asked once an
 // interval.
 func TestOnePollForAll(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	s.owner.ServerLimit = 100
 	s.write(func(tx fleet.Tx) error { return tx.UpdatePrincipal(bg, s.owner) })

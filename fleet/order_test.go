@@ -21,6 +21,7 @@ import (
 )
 
 func TestCreateRefusals(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	stranger := s.principal(account.Retail)
 	var foreign fleet.Key
@@ -92,6 +93,7 @@ func TestCreateRefusals(t *testing.T) {
 }
 
 func TestCapacity(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	o := s.order()
 	o.Size, o.Region = "large", "ams3"
@@ -106,6 +108,7 @@ func TestCapacity(t *testing.T) {
 }
 
 func TestServerLimit(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	s.owner.ServerLimit = 2
 	s.write(func(tx fleet.Tx) error { return tx.UpdatePrincipal(bg, s.owner) })
@@ -124,6 +127,7 @@ func TestServerLimit(t *testing.T) {
 // TestStateRefusals tries every order on a server in every state that forbids
 // it: nothing is charged.
 func TestStateRefusals(t *testing.T) {
+	t.Parallel()
 	orders := map[string]func(*sim, berth.ID) error{
 		"on":       func(s *sim, id berth.ID) error { _, err := s.power(id, "on"); return err },
 		"off":      func(s *sim, id berth.ID) error { _, err := s.power(id, "off"); return err },
@@ -193,6 +197,7 @@ func TestStateRefusals(t *testing.T) {
 }
 
 func TestOtherRefusals(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	o := s.order()
 	o.Size = "medium"
@@ -225,6 +230,7 @@ func TestOtherRefusals(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	s := newSim(t)
 	line := newPublicKey(t)
 	var k fleet.Key
@@ -255,6 +261,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestParseKey(t *testing.T) {
+	t.Parallel()
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Skip("this toolchain makes no short RSA keys: ", err)

@@ -17,6 +17,7 @@ import (
 // After each of them the ledger adds up, servers and charges agree and no server
 // has two machines. In the end, with the faults gone, everything comes to rest.
 func TestAnything(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := simOn(rt, openStore(t, temp(rt, dir)))

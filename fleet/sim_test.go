@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,7 +20,13 @@ import (
 	"berth/storage"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain keeps the random tests short; -rapid.checks=1000 makes them long.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	bg    = context.Background()
@@ -48,13 +55,25 @@ func (d *dying) Write(ctx context.Context, fn func(fleet.Tx) error) error {
 	return d.Store.Write(ctx, fn)
 }
 
+// counting is a store that counts its writes.
+type counting struct {
+	fleet.Store
+	writes int
+}
+
+func (c *counting) Write(ctx context.Context, fn func(fleet.Tx) error) error {
+	c.writes++
+	return c.Store.Write(ctx, fn)
+}
+
 // sim is a deployment in which time passes only by the clock.
 type sim struct {
 	t       tester
 	clock   *fleettest.Clock
 	cloud   *fleettest.Cloud
 	prober  *fleettest.Prober
-	store   fleet.Store
+	store   *counting
+	checked [2]int // writes and machines made when the state was last checked
 	dying   *dying
 	fleet   *fleet.Fleet
 	pace    fleet.Pace
@@ -88,7 +107,7 @@ func simOn(t tester, store fleet.Store) *sim {
 	clock := fleettest.NewClock(epoch)
 	cloud := fleettest.NewCloud(clock)
 	s := &sim{
-		t: t, clock: clock, cloud: cloud, prober: &fleettest.Prober{Cloud: cloud}, store: store,
+		t: t, clock: clock, cloud: cloud, prober: &fleettest.Prober{Cloud: cloud}, store: &counting{Store: store},
 		pace: fleet.CloudPace(),
 	}
 	s.restart()
@@ -394,9 +413,15 @@ func (s *sim) settle(d time.Duration, interval time.Duration) {
 	}
 }
 
-// check holds what must always be true against the state.
+// check holds what must always be true against the state, where that may have
+// changed.
 func (s *sim) check() {
 	s.t.Helper()
+	state := [2]int{s.store.writes, s.cloud.Created()}
+	if state == s.checked {
+		return
+	}
+	s.checked = state
 	s.read(func(rx fleet.Rx) error {
 		report, err := billing.Verify(bg, rx)
 		if err != nil {
