@@ -42,7 +42,7 @@ const hashRounds = 5000
 // metadata service. The password is therefore sent as a SHA-512 crypt hash.
 type Boot struct {
 	Hostname       string   // RFC 1123, at most 253 bytes
-	HostKeyPEM     []byte   // an OpenSSH private key, ed25519, without a passphrase
+	HostKeyPEM     []byte   // an OpenSSH private key, ed25519, without passphrase or comment
 	RootPassword   string   // plain, at most 128 bytes; empty for none
 	AuthorizedKeys []string // authorized_keys lines, one key each
 	UserData       []byte   // the caller's: text of a kind that cloud-init knows, or empty
@@ -53,11 +53,53 @@ type Boot struct {
 // The same Boot always gives the same bytes. A Boot that can't be carried out
 // is an *Error of kind Invalid that says why and never shows a secret.
 func (b Boot) Encode() ([]byte, error) {
+	if err := b.validate(); err != nil {
+		return nil, err
+	}
+	hash := ""
+	if b.RootPassword != "" {
+		var err error
+		if hash, err = b.passwordHash(); err != nil {
+			return nil, err
+		}
+	}
+	return b.encode(hash)
+}
+
+// Check tells whether Encode will succeed, with its errors, before the host
+// key and the password exist: it takes others of the same size.
+func (b Boot) Check() error {
+	b = b.withStandIns()
+	if err := b.validate(); err != nil {
+		return err
+	}
+	_, err := b.encode(standInHash)
+	return err
+}
+
+// Room is how many bytes of plain ASCII user data are sure to fit. As Check,
+// it needs neither host key nor password. It is 0 for a Boot that is invalid
+// apart from its user data.
+func (b Boot) Room() int {
+	own, err := b.withStandIns().parts(standInHash)
+	if err != nil {
+		return 0
+	}
+	least := []part{textPart("text/cloud-config-archive", []byte("#"))} // the longest header
+	data, err := encodeParts(least, own)
+	if err != nil {
+		return 0
+	}
+	return max(0, MaxUserData-len(data)+len("#"))
+}
+
+// encode writes the message with the root password's hash, empty for none.
+func (b Boot) encode(hash string) ([]byte, error) {
 	callers, err := parseUserData(b.UserData)
 	if err != nil {
 		return nil, err
 	}
-	own, err := b.parts()
+	own, err := b.parts(hash)
 	if err != nil {
 		return nil, err
 	}
@@ -73,39 +115,17 @@ func (b Boot) Encode() ([]byte, error) {
 	return nil, invalid("user data of %d bytes is too large: %d bytes are left for it beside what the server itself needs (more if it compresses well)", len(b.UserData), b.Room())
 }
 
-// Check tells whether Encode will succeed, with its errors, before the host
-// key and the password exist: for those that are missing it takes others of
-// the same size.
-func (b Boot) Check() error {
-	_, err := b.withStandIns().Encode()
-	return err
-}
+// standInHash is as long as every hash.
+var standInHash = strings.Repeat("x", len("$6$")+16+len("$")+86)
 
-// Room is how many bytes of plain ASCII user data are sure to fit. As Check,
-// it needs neither host key nor password. It is 0 for a Boot that is invalid
-// apart from its user data.
-func (b Boot) Room() int {
-	own, err := b.withStandIns().parts()
-	if err != nil {
-		return 0
-	}
-	empty := []part{textPart("text/cloud-config-archive", []byte("#"))} // the longest header
-	data, err := encodeParts(empty, own)
-	if err != nil {
-		return 0
-	}
-	return max(0, MaxUserData-len(data)+len("#"))
-}
-
+// withStandIns fills in a host key where there is none. Keys without a comment
+// all have the same size.
 func (b Boot) withStandIns() Boot {
 	if len(b.HostKeyPEM) == 0 {
 		key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 		if block, err := ssh.MarshalPrivateKey(key, ""); err == nil {
 			b.HostKeyPEM = pem.EncodeToMemory(block)
 		}
-	}
-	if b.RootPassword == "" {
-		b.RootPassword = "stand-in" // every hash has the same length
 	}
 	return b
 }
@@ -147,12 +167,9 @@ const (
 
 // parts are Berth's own parts: one that adds to what the caller configured,
 // and one that replaces it.
-func (b Boot) parts() ([]part, error) {
+func (b Boot) parts(hash string) ([]part, error) {
 	private, public, err := b.hostKey()
 	if err != nil {
-		return nil, err
-	}
-	if err := b.validate(); err != nil {
 		return nil, err
 	}
 	yes, no := true, false
@@ -166,11 +183,7 @@ func (b Boot) parts() ([]part, error) {
 		HostKeys:       &hostKeys{Private: private, Public: public},
 		DisableRoot:    &no,
 	}
-	if b.RootPassword != "" {
-		hash, err := b.passwordHash()
-		if err != nil {
-			return nil, err
-		}
+	if hash != "" {
 		add.Passwords = &passwords{Users: []userPassword{{Name: "root", Password: hash, Type: "hash"}}}
 		replace.PasswordLogin = &yes
 	}

@@ -94,7 +94,7 @@ type Spec struct {
 	Region   string   // the provider's slug
 	Size     string   // the provider's slug
 	Image    string   // the provider's slug, or a snapshot's id at the provider
-	UserData []byte   // first-boot data, as made by Boot.UserData; at most MaxUserData bytes
+	UserData []byte   // first-boot data, as made by Boot.Encode; at most MaxUserData bytes
 }
 
 // State is a machine's state.
