@@ -9,12 +9,7 @@ import (
 
 // InsertAudit implements ops.Tx.
 func (tx *Tx) InsertAudit(ctx context.Context, a ops.Audit) error {
-	seq, err := tx.q.NextSeq(ctx, auditCounter)
-	if err != nil {
-		return err
-	}
 	return tx.q.InsertAudit(ctx, db.InsertAuditParams{
-		Seq:       seq,
 		At:        toMicros(a.At),
 		Principal: string(a.Principal),
 		Key:       string(a.Key),

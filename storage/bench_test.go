@@ -94,7 +94,7 @@ func benchmarkRaw(b *testing.B) {
 		for range min(256, b.N-n) {
 			n++
 			t := benchTransfer(int64(n))
-			_, err := insert.ExecContext(bg, n, t.ID, string(t.Kind), string(t.Debit), string(t.Credit), int64(t.Amount), nil,
+			_, err := insert.ExecContext(bg, t.ID, string(t.Kind), string(t.Debit), string(t.Credit), int64(t.Amount), nil,
 				string(t.Reason), "", "", "", "", toMicros(t.At))
 			if err != nil {
 				b.Fatal(err)

@@ -14,12 +14,6 @@ import (
 // maxEntries is billing.Filter's bound.
 const maxEntries = 1000
 
-// Names of the counters.
-const (
-	transfersCounter = "transfers"
-	auditCounter     = "audit"
-)
-
 // LedgerAccount implements billing.Rx.
 func (rx *Rx) LedgerAccount(ctx context.Context, id billing.AccountID) (billing.Account, error) {
 	row, err := rx.q.LedgerAccount(ctx, string(id))
@@ -113,12 +107,7 @@ func (rx *Rx) Spent(ctx context.Context, principal, key berth.ID) (berth.Micros,
 // InsertTransfer implements billing.Tx. A taken id and a second resolution are
 // conflicts; the resolution of a transfer that is not there is berth.NotFound.
 func (tx *Tx) InsertTransfer(ctx context.Context, t billing.Transfer) error {
-	seq, err := tx.q.NextSeq(ctx, transfersCounter)
-	if err != nil {
-		return err
-	}
-	err = tx.q.InsertTransfer(ctx, db.InsertTransferParams{
-		Seq:       seq,
+	err := tx.q.InsertTransfer(ctx, db.InsertTransferParams{
 		ID:        t.ID,
 		Kind:      string(t.Kind),
 		Debit:     string(t.Debit),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"berth"
@@ -93,11 +94,23 @@ func (w *writer) gather(g *group) error {
 		if err := <-w.ran; err != nil || g.size == maxGroup {
 			return err
 		}
-		select {
-		case w.turns <- g:
-		default:
+		if w.offer(g) {
+			continue
+		}
+		runtime.Gosched() // who was woken by the last commit may be about to ask
+		if !w.offer(g) {
 			return nil
 		}
+	}
+}
+
+// offer gives a turn to one who waits, if anybody does.
+func (w *writer) offer(g *group) bool {
+	select {
+	case w.turns <- g:
+		return true
+	default:
+		return false
 	}
 }
 

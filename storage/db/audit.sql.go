@@ -11,11 +11,10 @@ import (
 
 const insertAudit = `-- name: InsertAudit :exec
 INSERT INTO audit (seq, at, principal, key, operation, subject, front, outcome)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+VALUES ((SELECT COALESCE(MAX(seq), 0) + 1 FROM audit), $1, $2, $3, $4, $5, $6, $7)
 `
 
 type InsertAuditParams struct {
-	Seq       int64
 	At        int64
 	Principal string
 	Key       string
@@ -27,7 +26,6 @@ type InsertAuditParams struct {
 
 func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error {
 	_, err := q.db.ExecContext(ctx, insertAudit,
-		arg.Seq,
 		arg.At,
 		arg.Principal,
 		arg.Key,

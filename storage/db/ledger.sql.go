@@ -282,11 +282,12 @@ func (q *Queries) EntriesOfRefAndAccount(ctx context.Context, arg EntriesOfRefAn
 const insertTransfer = `-- name: InsertTransfer :exec
 INSERT INTO transfers (
     seq, id, kind, debit, credit, amount, pending, reason, ref, operation, memo, key, at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+) VALUES (
+    (SELECT COALESCE(MAX(seq), 0) + 1 FROM transfers), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+)
 `
 
 type InsertTransferParams struct {
-	Seq       int64
 	ID        string
 	Kind      string
 	Debit     string
@@ -301,9 +302,9 @@ type InsertTransferParams struct {
 	At        int64
 }
 
+// Nothing is ever deleted, so the next number leaves no gap.
 func (q *Queries) InsertTransfer(ctx context.Context, arg InsertTransferParams) error {
 	_, err := q.db.ExecContext(ctx, insertTransfer,
-		arg.Seq,
 		arg.ID,
 		arg.Kind,
 		arg.Debit,

@@ -4,14 +4,6 @@
 -- never), durations are microseconds, amounts are micro-USD, structured values
 -- are JSON text. An empty text means that there is none.
 
--- Gapless sequences, taken inside the transaction that uses the number.
-CREATE TABLE counters (
-    name  TEXT   NOT NULL PRIMARY KEY,
-    value BIGINT NOT NULL
-);
-
-INSERT INTO counters (name, value) VALUES ('transfers', 0), ('audit', 0);
-
 CREATE TABLE principals (
     id              TEXT    NOT NULL PRIMARY KEY,
     kind            TEXT    NOT NULL CHECK (kind IN ('local', 'email')),

@@ -8,10 +8,13 @@ SELECT * FROM ledger_accounts ORDER BY id;
 INSERT INTO ledger_accounts (id, credited, debited, held) VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE SET credited = excluded.credited, debited = excluded.debited, held = excluded.held;
 
+-- Nothing is ever deleted, so the next number leaves no gap.
 -- name: InsertTransfer :exec
 INSERT INTO transfers (
     seq, id, kind, debit, credit, amount, pending, reason, ref, operation, memo, key, at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+) VALUES (
+    (SELECT COALESCE(MAX(seq), 0) + 1 FROM transfers), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+);
 
 -- name: Transfer :one
 SELECT * FROM transfers WHERE id = $1;
