@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -44,8 +45,9 @@ const (
 type Message struct {
 	Op     Op              `json:"op"`
 	Port   int             `json:"port,omitempty"`
-	Remote string          `json:"remote,omitempty"` // Connect: the client's address and port
-	Step   string          `json:"step,omitempty"`   // Failed: the step of the boot
+	Remote netip.AddrPort  `json:"remote,omitzero"` // Connect: the client's address
+	Local  netip.AddrPort  `json:"local,omitzero"`  // Connect: the address that the client connected to
+	Step   string          `json:"step,omitempty"`  // Failed: the step of the boot
 	Error  string          `json:"error,omitempty"`
 	Errno  int             `json:"errno,omitempty"` // Failed: the system error, if it was one
 	Config json.RawMessage `json:"config,omitempty"`

@@ -1,0 +1,234 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"berth/provider/sandbox/droplet/internal/cloudinit"
+	"berth/provider/sandbox/droplet/internal/sshd"
+)
+
+const (
+	cloudDir     = "/var/lib/cloud/instance"
+	finishedFile = cloudDir + "/boot-finished"
+	outputLog    = "/var/log/cloud-init-output.log"
+	eventLog     = "/var/log/cloud-init.log"
+)
+
+// firstBoot applies the user data. As on a real server a failure is logged, and never keeps the droplet from booting.
+type firstBoot struct {
+	config Config
+	data   cloudinit.Data
+	fresh  bool // this instance boots for the first time
+	log    *slog.Logger
+	reaper *reaper
+}
+
+func newFirstBoot(c Config, r *reaper) (*firstBoot, error) {
+	if err := os.Remove(finishedFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	file, err := os.OpenFile(eventLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return &firstBoot{
+		config: c, data: cloudinit.Parse(c.UserData), fresh: !isConfigured(c), reaper: r,
+		log: slog.New(slog.NewTextHandler(file, nil)),
+	}, nil
+}
+
+// attempt logs what can't be done.
+func (b *firstBoot) attempt(what string, err error) {
+	if err != nil {
+		b.log.Error(what, "error", err)
+	}
+}
+
+// configure does what has to be there before anybody logs in. It marks the instance as configured first, so that
+// nothing in the user data can happen twice.
+func (b *firstBoot) configure() error {
+	if !b.fresh {
+		return nil
+	}
+	if err := replace(instanceFile, b.config.Instance+"\n", 0o644); err != nil {
+		return err
+	}
+	b.log.Info("first boot", "instance", b.config.Instance)
+	for _, w := range b.data.Warnings {
+		b.log.Warn(w)
+	}
+	c := b.data.Config
+	if len(c.Packages) > 0 {
+		b.log.Warn("packages are not available: droplets have the host's programs and no network", "packages", fmt.Sprint(c.Packages))
+	}
+	b.attempt("user data", replace(cloudDir+"/user-data.txt", string(b.config.UserData), 0o600))
+	b.writeFiles(false)
+	for _, u := range c.Users {
+		if u.Name == "default" {
+			continue // root is the default user here
+		}
+		b.attempt("user "+u.Name, addUser(u))
+	}
+	b.attempt("keys of root", authorize("/root", 0, 0, append(b.config.AuthorizedKeys, c.AuthorizedKeys...)))
+	b.setPasswords()
+	b.attempt("ssh settings", writeSSHSettings(c))
+	b.attempt("host keys", installHostKeys(c))
+	b.writeFiles(true)
+	return nil
+}
+
+func (b *firstBoot) writeFiles(deferred bool) {
+	for _, f := range b.data.Config.Files {
+		if f.Defer == deferred {
+			b.attempt("write_files "+f.Path, writeFile(f))
+		}
+	}
+}
+
+func writeFile(f cloudinit.File) error {
+	if !filepath.IsAbs(f.Path) {
+		return errors.New("the path is not absolute")
+	}
+	text, err := f.Bytes()
+	if err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if f.Permissions != 0 {
+		mode = fileMode(uint32(f.Permissions))
+	}
+	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
+		return err
+	}
+	flags := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	if f.Append {
+		flags = os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	}
+	file, err := os.OpenFile(f.Path, flags|syscall.O_NONBLOCK, mode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if f.Owner != "" {
+		uid, gid, ownerErr := owner(f.Owner)
+		if ownerErr == nil {
+			ownerErr = file.Chown(uid, gid)
+		}
+		err = errors.Join(err, ownerErr)
+	}
+	return errors.Join(err, file.Chmod(mode), file.Close())
+}
+
+// fileMode reads Unix permission bits, set-uid and the like included.
+func fileMode(bits uint32) fs.FileMode {
+	mode := fs.FileMode(bits & 0o777)
+	for bit, m := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if bits&bit != 0 {
+			mode |= m
+		}
+	}
+	return mode
+}
+
+func (b *firstBoot) setPasswords() {
+	for _, p := range b.data.Config.Passwords() {
+		if p.Value == "R" || p.Value == "RANDOM" {
+			b.attempt("password", errors.New("random passwords are not supported: nobody could read them"))
+			continue
+		}
+		hash := p.Value
+		if !p.Hashed {
+			hash = sshd.HashPassword(p.Value)
+		}
+		b.attempt("password of "+p.Name, setShadow(p.Name, hash))
+	}
+}
+
+// writeSSHSettings keeps the switches where the server, and whoever administers the droplet, looks for them.
+func writeSSHSettings(c cloudinit.Config) error {
+	var text strings.Builder
+	for _, s := range []struct {
+		keyword string
+		yes     cloudinit.Switch
+	}{
+		{"PasswordAuthentication", c.PasswordAuth},
+		{"PermitRootLogin", cloudinit.Switch{Set: c.DisableRoot.Set, On: !c.DisableRoot.On}},
+	} {
+		value := "no"
+		if s.yes.On {
+			value = "yes"
+		}
+		if s.yes.Set {
+			fmt.Fprintln(&text, s.keyword, value)
+		}
+	}
+	return replace("/etc/ssh/sshd_config.d/50-cloud-init.conf", text.String(), 0o600)
+}
+
+// runCommands runs what may take its time: boot commands, and on the first boot scripts and commands.
+func (b *firstBoot) runCommands() {
+	c := b.data.Config
+	out, err := os.OpenFile(outputLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		b.attempt("output log", err)
+		return
+	}
+	defer out.Close()
+	if len(c.BootCommands) > 0 {
+		b.runScript(out, "bootcmd", cloudinit.Script(c.BootCommands))
+	}
+	if b.fresh {
+		for i, s := range b.data.Scripts {
+			b.runScript(out, fmt.Sprintf("part-%03d", i+1), s)
+		}
+		if len(c.Commands) > 0 {
+			b.runScript(out, "runcmd", cloudinit.Script(c.Commands))
+		}
+	}
+	b.attempt("finish", replace(finishedFile, "", 0o644))
+	b.log.Info("boot finished")
+}
+
+func (b *firstBoot) runScript(out *os.File, name string, text []byte) {
+	path := cloudDir + "/scripts/" + name
+	if err := replace(path, string(text), 0o700); err != nil {
+		b.attempt("script "+name, err)
+		return
+	}
+	status, err := b.execute(out, path)
+	if err != nil {
+		fmt.Fprintf(out, "cloud-init: %s: %v\n", name, err)
+		b.attempt("script "+name, err)
+		return
+	}
+	b.log.Info("script ended", "name", name, "status", status.ExitStatus(), "signal", int(status.Signal()))
+}
+
+// execute runs a script to its end. Its output, and that of what it leaves running, goes straight to the log.
+func (b *firstBoot) execute(out *os.File, path string) (syscall.WaitStatus, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	ended, err := b.reaper.start(&exec.Cmd{
+		Path: path, Args: []string{path}, Dir: "/", Stdin: null, Stdout: out, Stderr: out,
+		Env: []string{
+			"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=" + loginShell(), "PATH=" + sshd.Path, "LANG=C.UTF-8",
+			"INSTANCE_ID=" + b.config.Instance,
+		},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return 0, err
+	}
+	return <-ended, nil
+}

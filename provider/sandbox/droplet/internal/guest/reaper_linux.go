@@ -1,0 +1,68 @@
+package guest
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+// reaper waits for all processes that end in the droplet, as PID 1 has to, and tells those who started one.
+type reaper struct {
+	mu      sync.Mutex
+	waiting map[int]chan<- syscall.WaitStatus
+	alone   chan struct{} // holds a token after the last child has ended
+}
+
+func newReaper() *reaper {
+	return &reaper{waiting: map[int]chan<- syscall.WaitStatus{}, alone: make(chan struct{}, 1)}
+}
+
+// start starts a command; its end arrives on the channel. Starting and reaping exclude each other, so that no child ends
+// unseen before it is known.
+func (r *reaper) start(cmd *exec.Cmd) (<-chan syscall.WaitStatus, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan syscall.WaitStatus, 1)
+	r.waiting[cmd.Process.Pid] = ended
+	return ended, cmd.Process.Release()
+}
+
+func (r *reaper) loop() {
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+	for range children {
+		for r.reap() {
+		}
+	}
+}
+
+// reap handles one child and says whether there may be more.
+func (r *reaper) reap() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var status syscall.WaitStatus
+	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+	switch {
+	case errors.Is(err, syscall.EINTR):
+		return true
+	case errors.Is(err, syscall.ECHILD):
+		select {
+		case r.alone <- struct{}{}:
+		default:
+		}
+		return false
+	case err != nil || pid <= 0:
+		return false
+	}
+	if ended := r.waiting[pid]; ended != nil {
+		ended <- status
+		delete(r.waiting, pid)
+	}
+	return true
+}

@@ -1,0 +1,201 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"berth/provider/sandbox/droplet/internal/control"
+	"berth/provider/sandbox/droplet/internal/sshd"
+)
+
+const (
+	// stopGrace is how long processes have to end after SIGTERM.
+	stopGrace   = 3 * time.Second
+	dialTimeout = 5 * time.Second
+	authLog     = "/var/log/auth.log"
+)
+
+// SFTPName is the name under which a binary is the droplet's SFTP server.
+const SFTPName = "berth-sftp"
+
+// supervisor is PID 1 once the droplet is built.
+type supervisor struct {
+	config Config
+	host   *control.Conn
+	reaper *reaper
+	server *sshd.Server
+	log    *slog.Logger // who logged in, or did not
+	halt   chan int     // the exit code that somebody asks for
+}
+
+// run is the last stage. It ends the process, or returns why the droplet can't come up.
+func run() error {
+	if err := os.WriteFile("/proc/self/comm", []byte(Name), 0); err != nil {
+		return err
+	}
+	// Whoever is root in the droplet shall not look into PID 1 or take its descriptors.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return err
+	}
+	host, err := control.Open(os.NewFile(controlFD, "control"))
+	if err != nil {
+		return err
+	}
+	s := &supervisor{host: host, reaper: newReaper(), halt: make(chan int, 1)}
+	if err := s.boot(); err != nil {
+		return errors.Join(err, host.Send(failure(err), nil))
+	}
+	s.shutDown(<-s.halt)
+	return nil
+}
+
+func (s *supervisor) boot() error {
+	var err error
+	if s.config, err = receive(s.host); err != nil {
+		return err
+	}
+	go s.reaper.loop()
+	first, err := s.configure()
+	if err != nil {
+		return err
+	}
+	go s.obeySignals()
+	go s.obeyHost()
+	if err := s.host.Send(control.Message{Op: control.Ready}, nil); err != nil {
+		return err
+	}
+	go watchPorts(s.host, s.log)
+	go func() {
+		first.runCommands()
+		debug.FreeOSMemory()
+	}()
+	return nil
+}
+
+// configure brings the files up to date and prepares the SSH server.
+func (s *supervisor) configure() (*firstBoot, error) {
+	if err := writeSystemFiles(); err != nil {
+		return nil, &StepError{"write system files", err}
+	}
+	first, err := newFirstBoot(s.config, s.reaper)
+	if err == nil {
+		err = first.configure()
+	}
+	if err != nil {
+		return nil, &StepError{"first boot", err}
+	}
+	keys, err := hostKeys()
+	if len(keys) == 0 {
+		return nil, &StepError{"host keys", err}
+	}
+	first.attempt("host keys", err)
+	log, err := os.OpenFile(authLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, &StepError{"logs", err}
+	}
+	s.log = slog.New(slog.NewTextHandler(log, nil))
+	s.server = &sshd.Server{Root: "/", Keys: keys, Start: s.reaper.start, SFTP: []string{"/proc/self/exe", SFTPName}}
+	return first, nil
+}
+
+// obeySignals serves poweroff and reboot inside the droplet.
+func (s *supervisor) obeySignals() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+	for sig := range signals {
+		code := ExitReboot
+		if sig == syscall.SIGTERM {
+			code = ExitHalt
+		}
+		s.askToHalt(code)
+	}
+}
+
+func (s *supervisor) askToHalt(code int) {
+	select {
+	case s.halt <- code:
+	default: // it is halting already
+	}
+}
+
+// obeyHost serves the host until it is gone, and the droplet with it.
+func (s *supervisor) obeyHost() {
+	for {
+		m, f, err := s.host.Receive()
+		if err != nil {
+			os.Exit(ExitHalt)
+		}
+		switch {
+		case m.Op == control.Stop:
+			s.askToHalt(ExitHalt)
+		case m.Op == control.Connect && f != nil:
+			go s.connect(m, f)
+			continue
+		}
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// connect serves a connection that the host accepted.
+func (s *supervisor) connect(m control.Message, f *os.File) {
+	c, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		s.log.Error("connection from the host", "error", err)
+		return
+	}
+	if m.Port == s.config.SSHPort {
+		if err := s.server.Serve(located{c, m.Remote, m.Local}); err != nil {
+			s.log.Info("login failed", "remote", m.Remote, "error", err)
+		}
+		return
+	}
+	target, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.Port)), dialTimeout)
+	if err != nil {
+		c.Close() // the port was closed meanwhile
+		return
+	}
+	control.Proxy(c, target)
+}
+
+// located is a connection that the host has passed on, with the addresses that it has there.
+type located struct {
+	net.Conn
+	remote, local netip.AddrPort
+}
+
+func (c located) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+func (c located) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(c.local) }
+
+// shutDown ends all processes, which have some time for it, and PID 1.
+func (s *supervisor) shutDown(code int) {
+	select {
+	case <-s.reaper.alone: // of some time before
+	default:
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGCONT} {
+		// Shells ignore SIGTERM and obey SIGHUP; stopped processes see neither until they continue.
+		if err := syscall.Kill(-1, sig); errors.Is(err, syscall.ESRCH) {
+			os.Exit(code)
+		}
+	}
+	select {
+	case <-s.reaper.alone:
+	case <-time.After(stopGrace):
+		fmt.Fprintln(os.Stderr, "init: killing what did not end in time")
+	}
+	os.Exit(code)
+}

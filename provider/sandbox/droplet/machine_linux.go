@@ -1,0 +1,180 @@
+package droplet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"berth/provider/sandbox/droplet/internal/control"
+	"berth/provider/sandbox/droplet/internal/guest"
+)
+
+const (
+	bootTimeout = 30 * time.Second // fifty at once on a busy machine
+	stopTimeout = 5 * time.Second  // somewhat more than PID 1 gives its processes
+
+	processesPerCPU = 512
+	namespaces      = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC |
+		syscall.CLONE_NEWNET | syscall.CLONE_NEWCGROUP
+)
+
+// machine is a droplet that is on.
+type machine struct {
+	spec     Spec
+	disk     disk
+	cmd      *exec.Cmd
+	host     *control.Conn // to PID 1
+	relay    *relay
+	group    *cgroup
+	meter    meter
+	log      *slog.Logger
+	stopping atomic.Bool   // the host wants it off
+	ended    chan struct{} // closed when nothing is left of it
+}
+
+// boot starts a droplet and returns when it is ready. After an error nothing of it is left.
+func boot(ctx context.Context, s Spec, d disk, sshPort int, log *slog.Logger) (*machine, error) {
+	host, theirs, err := control.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	m := &machine{spec: s, disk: d, host: host, log: log, ended: make(chan struct{}), group: &cgroup{}}
+	m.relay = newRelay(s.Addr, host.Send, log)
+	// The port is taken first: a second droplet at this address must fail before it runs.
+	if err := m.relay.publish(sshPort); err != nil {
+		m.relay.close()
+		return nil, errors.Join(fmt.Errorf("SSH port: %w", err), host.Close())
+	}
+	m.cmd = d.spawner.command(context.WithoutCancel(ctx), namespaces, guest.Name, guest.StageBuild)
+	m.cmd.ExtraFiles = []*os.File{theirs}
+	if err := d.spawner.start(d.path(rootDir), m.cmd); err != nil {
+		m.relay.close()
+		return nil, errors.Join(err, host.Close())
+	}
+	theirs.Close()
+	if err := m.comeUp(ctx, sshPort); err != nil {
+		m.kill()
+		m.cleanUp()
+		return nil, err
+	}
+	return m, nil
+}
+
+// comeUp configures PID 1, which waits for that, and waits for its answer.
+func (m *machine) comeUp(ctx context.Context, sshPort int) error {
+	config, err := m.bound(sshPort)
+	if err != nil {
+		return err
+	}
+	if err := m.host.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { m.host.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for range 2 { // once for each stage
+		if err := m.host.Send(control.Message{Op: control.Boot, Config: config}, nil); err != nil {
+			return fmt.Errorf("configure PID 1: %w", err)
+		}
+	}
+	answer, err := m.host.Report()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("PID 1 did not come up: %w", err)
+	case answer.Op == control.Failed && answer.Errno != 0:
+		return &guest.StepError{Step: answer.Step, Err: fmt.Errorf("%s (%w)", answer.Error, syscall.Errno(answer.Errno))}
+	case answer.Op == control.Failed:
+		return &guest.StepError{Step: answer.Step, Err: errors.New(answer.Error)}
+	case answer.Op != control.Ready:
+		return fmt.Errorf("PID 1 answers %q", answer.Op)
+	}
+	return m.host.SetDeadline(time.Time{})
+}
+
+// bound sets the bounds that the host can set, and returns a configuration with those that PID 1 has to.
+func (m *machine) bound(sshPort int) (json.RawMessage, error) {
+	b := bounds{processes: processesPerCPU * m.spec.VCPUs, memory: int64(m.spec.MemoryMB) << 20, cpus: m.spec.VCPUs}
+	var err error
+	if m.group, err = newCgroup(m.cmd.Process.Pid, b); err != nil {
+		m.log.Debug("no control group", "error", err)
+	}
+	c := guest.Config{
+		Instance: m.spec.Instance, Hostname: m.spec.Hostname, UserData: m.spec.UserData,
+		AuthorizedKeys: m.spec.AuthorizedKeys, SSHPort: sshPort,
+		MaxProcesses: uint64(b.processes), MaxFileBytes: uint64(m.spec.DiskGB) << 30,
+	}
+	if !m.group.has("memory") {
+		c.MaxDataBytes = uint64(b.memory)
+	}
+	return json.Marshal(c)
+}
+
+// watch follows what PID 1 reports until it has ended, and cleans up. Its result says whether the droplet asked for a
+// reboot.
+func (m *machine) watch() (reboot bool) {
+	for {
+		report, err := m.host.Report()
+		if err != nil {
+			break // it has ended, or it breaks the rules
+		}
+		switch report.Op {
+		case control.Listen:
+			if err := m.relay.publish(report.Port); err != nil {
+				m.log.Warn("port can't be opened", "port", report.Port, "error", err)
+			}
+		case control.Unlisten:
+			m.relay.unpublish(report.Port)
+		}
+	}
+	m.kill() // what has ended keeps its exit code
+	return m.cleanUp() == guest.ExitReboot
+}
+
+// kill ends the droplet at once: the kernel kills all its processes with PID 1.
+func (m *machine) kill() {
+	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		m.log.Error("droplet can't be killed", "error", err)
+	}
+}
+
+// cleanUp waits for PID 1 and gives back all that the droplet had on the host but its files.
+func (m *machine) cleanUp() (exitCode int) {
+	var exit *exec.ExitError
+	if err := m.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		m.log.Error("droplet can't be waited for", "error", err)
+	}
+	if err := m.host.Close(); err != nil {
+		m.log.Error("control socket", "error", err)
+	}
+	m.relay.close()
+	if err := m.group.remove(); err != nil {
+		m.log.Warn("control group is left over", "error", err)
+	}
+	return m.cmd.ProcessState.ExitCode()
+}
+
+// stop ends the droplet, gently unless force is set, and waits until nothing is left of it.
+func (m *machine) stop(ctx context.Context, force bool) {
+	m.stopping.Store(true)
+	if !force && m.host.Send(control.Message{Op: control.Stop}, nil) == nil {
+		timeout := time.NewTimer(stopTimeout)
+		defer timeout.Stop()
+		select {
+		case <-m.ended:
+			return
+		case <-timeout.C:
+		case <-ctx.Done():
+		}
+	}
+	m.kill()
+	<-m.ended
+}
