@@ -35,6 +35,11 @@ func (tx *Tx) InsertQuote(ctx context.Context, q billing.Quote) error {
 	return conflict(err, "there is a quote %s already", q.ID)
 }
 
+// DeleteQuotes implements ops.Tx.
+func (tx *Tx) DeleteQuotes(ctx context.Context, before time.Time) (int64, error) {
+	return tx.q.DeleteQuotes(ctx, toMicros(before))
+}
+
 func toQuote(r db.Quote) (billing.Quote, error) {
 	lines, err := fromText[billing.Line](r.Lines)
 	if err != nil {
@@ -49,9 +54,4 @@ func toQuote(r db.Quote) (billing.Quote, error) {
 		Created:   fromMicros(r.Created),
 		Expires:   fromMicros(r.Expires),
 	}, nil
-}
-
-// DeleteQuotes implements ops.Tx.
-func (tx *Tx) DeleteQuotes(ctx context.Context, before time.Time) (int64, error) {
-	return tx.q.DeleteQuotes(ctx, toMicros(before))
 }

@@ -84,6 +84,8 @@ CREATE TABLE quotes (
     expires   BIGINT NOT NULL
 );
 
+CREATE INDEX quotes_expires ON quotes (expires);
+
 CREATE TABLE servers (
     id          TEXT    NOT NULL PRIMARY KEY,
     owner       TEXT    NOT NULL REFERENCES principals (id),

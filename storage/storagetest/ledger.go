@@ -280,4 +280,18 @@ func quotes(s suite) {
 	q = billing.Quote{ID: newID(berth.PrefixQuote, 2), Operation: "extend"} // nobody identified
 	s.write(func(tx ops.Tx) error { return tx.InsertQuote(ctx, q) })
 	fetch(s, "empty quote", q, get)
+
+	q = billing.Quote{ID: newID(berth.PrefixQuote, 3), Operation: "extend", Expires: at(9)}
+	s.write(func(tx ops.Tx) error { return tx.InsertQuote(ctx, q) })
+	for _, tt := range []struct {
+		before int
+		want   int64
+	}{{9, 2}, {9, 0}, {10, 1}} {
+		s.write(func(tx ops.Tx) error {
+			n, err := tx.DeleteQuotes(ctx, at(tt.before))
+			equal(s, fmt.Sprintf("deleted before %d", tt.before), n, tt.want)
+			return err
+		})
+	}
+	absent(s, get, string(q.ID))
 }
