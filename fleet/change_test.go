@@ -187,6 +187,63 @@ func TestFence(t *testing.T) {
 	s.mustEnd(a.ID, fleet.ActionDone)
 }
 
+// TestFenceDuringACall lets another process take an action over while the first
+// one waits for the provider's answer: the answer is not recorded, and the
+// machine is found by its tag.
+func TestFenceDuringACall(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	srv, a, err := s.create(s.order())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := s.fleet
+	s.cloud.During = func(string) {
+		s.cloud.During = nil
+		s.restart()
+		s.clock.Advance(2 * time.Minute)
+		if _, _, err := s.fleet.Step(bg, a.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, done, err := slow.Step(bg, a.ID); err != nil || done {
+		t.Fatalf("done %v, %v", done, err)
+	}
+	if got := s.server(srv.ID); got.MachineID != "" || s.cloud.Created() != 1 {
+		t.Errorf("the slow process recorded machine %q", got.MachineID)
+	}
+	s.mustEnd(a.ID, fleet.ActionDone)
+	if s.cloud.Created() != 1 {
+		t.Errorf("%d machines were made", s.cloud.Created())
+	}
+}
+
+// TestDestroyDuringACall cancels a create while the provider is making the
+// machine and its list lags behind.
+func TestDestroyDuringACall(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	s.cloud.ListLag = 30 * time.Second
+	srv, a, err := s.create(s.order())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var destroy fleet.Action
+	s.cloud.During = func(string) {
+		s.cloud.During = nil
+		if destroy, err = s.destroy(srv.ID, true); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, done, err := s.fleet.Step(bg, a.ID); err != nil || !done {
+		t.Fatalf("the cancelled create: done %v, %v", done, err)
+	}
+	s.mustEnd(destroy.ID, fleet.ActionDone)
+	if n := s.cloud.Count(string(srv.ID)); n != 0 || s.cloud.Created() != 1 {
+		t.Errorf("%d of %d machines are left", n, s.cloud.Created())
+	}
+}
+
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	s := newSim(t)

@@ -86,7 +86,6 @@ func (f *Fleet) cancelCreate(ctx context.Context, tx Tx, s Server) error {
 		return fmt.Errorf("server %s is provisioning without a create", s.ID)
 	}
 	a.Reason = "the server was destroyed before it was ready"
-	a.Fence++
 	if err := billing.Release(ctx, tx, a.Charge, a.Reason, f.Now()); err != nil {
 		return fmt.Errorf("release %s: %w", a.Charge, err)
 	}

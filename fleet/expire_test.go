@@ -145,6 +145,12 @@ func TestAutoRenew(t *testing.T) {
 	if paid := s.balance().Debited; paid != 35_000+15_000 {
 		t.Errorf("paid %s, want 0.05", paid)
 	}
+	s.clock.Advance(time.Hour)
+	s.expire()
+	if paid := s.balance().Debited; paid != 35_000+2*15_000 {
+		t.Errorf("paid %s after two renewals, want 0.065", paid)
+	}
+	got = s.server(srv.ID)
 	s.write(func(tx fleet.Tx) error {
 		_, err := s.fleet.SetAutoRenew(bg, tx, got, false)
 		return err

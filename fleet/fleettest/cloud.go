@@ -70,6 +70,10 @@ type Cloud struct {
 	ListLag  time.Duration // until a new machine or snapshot is listed
 	NoAddr   time.Duration // how long a machine that is on has no address
 
+	// During, where set, is called in the midst of every call that changes
+	// something, before it has its effect.
+	During func(method string)
+
 	mu        sync.Mutex
 	machines  map[string]*machine
 	snapshots map[string]*snapshot
@@ -213,6 +217,9 @@ func (c *Cloud) fault(method string) Fault {
 
 // call runs one method with its fault, under the lock.
 func call[T any](c *Cloud, ctx context.Context, method string, do func(Fault) (T, error)) (T, error) {
+	if c.During != nil && method != List && method != Get && method != Check && method != FindSnapshot {
+		c.During(method)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var zero T
