@@ -17,7 +17,7 @@ import (
 
 const (
 	maxPorts       = 256
-	maxConnections = 512
+	maxConnections = 256 // at a time to one port, so that no service keeps SSH from being reached
 	// unprivilegedShift is added to ports below 1024 where this process may not bind them.
 	unprivilegedShift = 8000
 	acceptPause       = 50 * time.Millisecond
@@ -33,6 +33,7 @@ type relay struct {
 	mu        sync.Mutex
 	listeners map[int]net.Listener // by the port inside
 	conns     map[net.Conn]bool
+	open      map[int]int // connections by port
 	closed    bool
 	running   sync.WaitGroup
 	done      chan struct{}
@@ -41,7 +42,7 @@ type relay struct {
 func newRelay(addr netip.Addr, send func(control.Message, *os.File) error, log *slog.Logger) *relay {
 	return &relay{
 		addr: addr, send: send, log: log,
-		listeners: map[int]net.Listener{}, conns: map[net.Conn]bool{}, done: make(chan struct{}),
+		listeners: map[int]net.Listener{}, conns: map[net.Conn]bool{}, open: map[int]int{}, done: make(chan struct{}),
 	}
 }
 
@@ -113,10 +114,10 @@ func (r *relay) forward(c net.Conn, port int) {
 	}
 	defer outside.Close()
 	defer inside.Close()
-	if !r.keep(c, outside) {
+	if !r.keep(port, c, outside) {
 		return
 	}
-	defer r.drop(c, outside)
+	defer r.drop(port, c, outside)
 	err = r.send(control.Message{
 		Op: control.Connect, Port: port,
 		Remote: c.RemoteAddr().(*net.TCPAddr).AddrPort(), Local: c.LocalAddr().(*net.TCPAddr).AddrPort(),
@@ -128,21 +129,25 @@ func (r *relay) forward(c net.Conn, port int) {
 }
 
 // keep registers a connection to be closed with the droplet; it refuses when there are too many.
-func (r *relay) keep(conns ...net.Conn) bool {
+func (r *relay) keep(port int, conns ...net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.conns) >= 2*maxConnections {
+	if r.closed || r.open[port] >= maxConnections {
 		return false
 	}
+	r.open[port]++
 	for _, c := range conns {
 		r.conns[c] = true
 	}
 	return true
 }
 
-func (r *relay) drop(conns ...net.Conn) {
+func (r *relay) drop(port int, conns ...net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.open[port]--; r.open[port] == 0 {
+		delete(r.open, port)
+	}
 	for _, c := range conns {
 		delete(r.conns, c)
 	}

@@ -1,0 +1,376 @@
+package droplet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+func (l *lab) halted() string {
+	l.t.Helper()
+	select {
+	case h := <-l.halts:
+		return h
+	case <-time.After(testTimeout):
+		l.t.Fatal("the droplet did not halt")
+		return ""
+	}
+}
+
+func TestHaltFromInside(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("inside")
+	for command, want := range map[string]string{
+		"poweroff": "inside false", "reboot": "inside true", "shutdown -r now": "inside true", "shutdown now": "inside false",
+	} {
+		l.start(s)
+		l.run(s, "echo "+command+" > /root/last; setsid sh -c 'sleep 0.05; "+command+"' >/dev/null 2>&1 </dev/null &")
+		if got := l.halted(); got != want {
+			t.Errorf("%s: halted as %q", command, got)
+		}
+	}
+	l.start(s)
+	check(t, l.host.Stop(l.context(), "inside", true))
+	select {
+	case got := <-l.halts:
+		t.Errorf("Stop was reported as %q", got)
+	default:
+	}
+}
+
+func TestStopEndsWhatIgnoresIt(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("deaf")
+	l.start(s)
+	l.run(s, "nohup sh -c 'trap \"\" TERM HUP; while :; do sleep 1; done' >/dev/null 2>&1 & nohup sh -c 'trap \"echo bye > /root/bye; exit\" TERM; while :; do sleep 0.02; done' >/dev/null 2>&1 & sleep 0.2")
+	began := time.Now()
+	check(t, l.host.Stop(l.context(), "deaf", false))
+	if d := time.Since(began); d > stopTimeout+time.Second {
+		t.Errorf("it took %v", d)
+	}
+	l.start(s)
+	if got := l.run(s, "cat /root/bye"); got != "bye\n" {
+		t.Errorf("SIGTERM was not heard: %q", got)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	// A context that has ended still stops what is running: there must be a way to get rid of it.
+	if err := l.host.Stop(ctx, "deaf", false); err != nil || l.host.Running("deaf") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFailedStartLeavesNothing(t *testing.T) {
+	l := newLab(t)
+	a, b := l.spec("a"), l.spec("b")
+	l.start(a)
+	b.Addr = a.Addr
+	if err := l.host.Start(l.context(), b); err == nil || l.host.Running("b") {
+		t.Errorf("two droplets at one address: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	c := l.spec("c")
+	if err := l.host.Start(ctx, c); !errors.Is(err, context.Canceled) || l.host.Running("c") {
+		t.Errorf("a start that was given up: %v", err)
+	}
+	l.start(c)
+	for name, s := range map[string]Spec{
+		"no id":       {Addr: a.Addr},
+		"a path":      {ID: "../x", Addr: a.Addr},
+		"hidden":      {ID: ".tools", Addr: a.Addr},
+		"no address":  {ID: "x"},
+		"IPv6":        {ID: "x", Addr: netip.IPv6Loopback()},
+		"much data":   {ID: "x", Addr: a.Addr, UserData: make([]byte, maxUserData+1)},
+		"many keys":   {ID: "x", Addr: a.Addr, AuthorizedKeys: []string{strings.Repeat("k", maxKeys+1)}},
+		"a long name": {ID: "x", Addr: a.Addr, Hostname: strings.Repeat("h", 65)},
+	} {
+		if err := l.host.Start(l.context(), s); err == nil {
+			t.Errorf("%s: started", name)
+		}
+	}
+}
+
+func TestLargestUserDataArrives(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("large")
+	s.UserData = append([]byte("#!/bin/sh\necho done > /root/done\n#"), make([]byte, maxUserData-40)...)
+	for i := range s.UserData[34:] {
+		s.UserData[34+i] = 'x'
+	}
+	s.AuthorizedKeys = append(s.AuthorizedKeys, strings.Repeat("#", maxKeys/2))
+	l.start(s)
+	l.waitFor(s, "[ -e /root/done ]")
+}
+
+func TestCloseStopsAllAndRefusesMore(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("one")
+	l.start(s)
+	check(t, l.host.Close())
+	if l.host.Running("one") {
+		t.Error("still running")
+	}
+	if err := l.host.Start(l.context(), s); !errors.Is(err, ErrClosed) {
+		t.Errorf("start: %v", err)
+	}
+	if _, err := l.host.Save(l.context(), "one", filepath.Join(t.TempDir(), "x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("save: %v", err)
+	}
+	check(t, l.host.Close())
+	again, err := Open(Options{Dir: l.host.dir})
+	check(t, err)
+	check(t, again.Start(l.context(), s))
+	check(t, again.Close())
+}
+
+func TestHostThatNeverStartedAnything(t *testing.T) {
+	h, err := Open(Options{Dir: t.TempDir()})
+	check(t, err)
+	check(t, h.Stop(context.Background(), "x", false))
+	check(t, h.Remove(context.Background(), "x"))
+	check(t, h.Reset(context.Background(), "x"))
+	check(t, h.Close())
+}
+
+func TestManyAtOnce(t *testing.T) {
+	l := newLab(t)
+	first := l.spec("first")
+	l.start(first)
+	specs := make([]Spec, 20)
+	var all sync.WaitGroup
+	began := time.Now()
+	for i := range specs {
+		specs[i] = l.spec("m" + strconv.Itoa(i))
+		all.Go(func() {
+			if err := l.host.Start(l.context(), specs[i]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d droplets started in %v", len(specs), time.Since(began))
+	for _, s := range specs {
+		if got := l.run(s, "hostname"); got != s.Hostname+"\n" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestSnapshotAndRestore(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("snap")
+	l.start(s)
+	l.run(s, `mkdir -p /srv/x && echo keep > /srv/x/f && ln /srv/x/f /srv/x/hard && ln -s f /srv/x/soft &&
+		chmod 751 /srv/x/f && chmod 000 /srv/x && head -c 100000 /dev/urandom > /opt/blob && mkfifo /opt/pipe && echo 1 > /usr/local/own`)
+	chown := l.run(s, "touch /srv/owned; chown 1234:4321 /srv/owned 2>/dev/null; stat -c %u:%g /srv/owned")
+	sum := l.run(s, "sha256sum /opt/blob")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "snapshot")
+	size, err := l.host.Save(l.context(), "snap", file) // while it runs
+	check(t, err)
+	fi, err := os.Stat(file)
+	check(t, err)
+	if size != fi.Size() || size < 100000 {
+		t.Errorf("size %d, file %d", size, fi.Size())
+	}
+	if err := l.host.Load(l.context(), "snap", file); !errors.Is(err, ErrRunning) {
+		t.Errorf("load while running: %v", err)
+	}
+	if err := l.host.Reset(l.context(), "snap"); !errors.Is(err, ErrRunning) {
+		t.Errorf("reset while running: %v", err)
+	}
+	other := l.spec("copy")
+	other.Instance = "2"
+	check(t, l.host.Load(l.context(), "copy", file))
+	l.start(other)
+	got := l.run(other, "cat /srv/x/soft; stat -c %a:%h /srv/x/f /srv/x; stat -c %u:%g /srv/owned; sha256sum /opt/blob; hostname; cat /usr/local/own")
+	want := "keep\n751:2\n0:2\n" + chown + sum + "web-copy\n1\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	check(t, l.host.Stop(l.context(), "copy", true))
+	l.run(s, "true")
+	check(t, l.host.Stop(l.context(), "snap", true))
+	check(t, l.host.Reset(l.context(), "snap"))
+	l.start(s)
+	if out, err := l.try(s, "cat /opt/blob"); err == nil {
+		t.Errorf("a file survived the reset: %q", out)
+	}
+	left, err := os.ReadDir(dir)
+	check(t, err)
+	if len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+}
+
+func TestFailedLoadChangesNothing(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("load")
+	l.start(s)
+	l.run(s, "echo mine > /root/f")
+	check(t, l.host.Stop(l.context(), "load", true))
+	broken := filepath.Join(t.TempDir(), "broken")
+	check(t, os.WriteFile(broken, []byte(strings.Repeat("no archive", 200)), 0o600))
+	if err := l.host.Load(l.context(), "load", broken); err == nil {
+		t.Error("a broken snapshot was loaded")
+	}
+	if err := l.host.Load(l.context(), "load", broken+"-not"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing snapshot: %v", err)
+	}
+	if _, err := l.host.Save(l.context(), "nobody", broken); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a snapshot of nothing: %v", err)
+	}
+	l.start(s)
+	if got := l.run(s, "cat /root/f"); got != "mine\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// eventually waits for a condition that nothing tells about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ticks, timeout := time.NewTicker(20*time.Millisecond), time.After(testTimeout)
+	defer ticks.Stop()
+	for !ok() {
+		select {
+		case <-ticks.C:
+		case <-timeout:
+			t.Fatal("it never happened: ", what)
+		}
+	}
+}
+
+func get(t *testing.T, url string) (text string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testTimeout}
+	eventually(t, url+" answers", func() bool {
+		r, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		check(t, err)
+		text = string(b)
+		return true
+	})
+	return text
+}
+
+// What listens inside can be reached at the droplet's address, after the session that started it has ended.
+func TestServiceIsReachable(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("web")
+	l.start(s)
+	l.run(s, "mkdir /srv/www; echo hello > /srv/www/page; cd /srv/www; nohup berth-httpd -p 8081 & nohup berth-httpd -p 80 /srv/www >/dev/null 2>&1 & exit 0")
+	url := "http://" + s.Addr.String()
+	if got := get(t, url+":8081/page"); got != "hello\n" {
+		t.Errorf("got %q", got)
+	}
+	low := ":80"
+	if c, err := net.Listen("tcp", testAddr().String()+":81"); err != nil {
+		low = ":8080"
+	} else {
+		c.Close()
+	}
+	if got := get(t, url+low+"/page"); got != "hello\n" {
+		t.Errorf("got %q", got)
+	}
+	l.run(s, "pkill berth-httpd || for p in /proc/[0-9]*; do case $(readlink $p/exe) in *tools*) kill ${p#/proc/};; esac; done")
+	eventually(t, "the port is closed", func() bool {
+		c, err := net.Dial("tcp", s.Addr.String()+":8081")
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	if out, err := l.try(s, "berth-httpd -p 1 /nowhere"); err == nil || !strings.Contains(out, "nowhere") {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+func TestFilesOverSFTP(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("sftp")
+	l.start(s)
+	c, err := sftp.NewClient(l.client(s))
+	check(t, err)
+	defer c.Close()
+	f, err := c.Create("upload")
+	check(t, err)
+	_, err = f.Write([]byte("#!/bin/sh\necho ran\n"))
+	check(t, errors.Join(err, f.Close(), c.Chmod("/root/upload", 0o755)))
+	if got := l.run(s, "./upload"); got != "ran\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestForwardedPortIsInsideTheDroplet(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("forward")
+	l.start(s)
+	l.run(s, "echo inner > /root/page; nohup berth-httpd -p 9000 /root >/dev/null 2>&1 &")
+	client := l.client(s)
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+		return client.Dial(network, addr)
+	}}
+	l.waitFor(s, "grep -q :2328 /proc/net/tcp6")
+	r, err := (&http.Client{Transport: transport}).Get("http://127.0.0.1:9000/page")
+	check(t, err)
+	defer r.Body.Close()
+	if b, err := io.ReadAll(r.Body); string(b) != "inner\n" {
+		t.Errorf("got %q, %v", b, err)
+	}
+	outside, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer outside.Close()
+	if c, err := client.Dial("tcp", outside.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the droplet reaches what listens on the host")
+	}
+}
+
+func TestTerminalInside(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("tty")
+	l.start(s)
+	session, err := l.client(s).NewSession()
+	check(t, err)
+	defer session.Close()
+	check(t, session.RequestPty("xterm", 30, 100, ssh.TerminalModes{}))
+	out, err := session.Output("tty; stty size")
+	check(t, err)
+	if got := string(out); got != "/dev/pts/0\r\n30 100\r\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestCheckReports(t *testing.T) {
+	l := newLab(t)
+	r := l.host.Check(l.context())
+	if !r.Shells {
+		if r.Reason == "" || r.Step == "" || r.Mode != modeNone {
+			t.Errorf("no reason in %+v", r)
+		}
+		t.Skip(r.Reason)
+	}
+	if r.Mode == modeNone || r.SSHPort != l.host.SSHPort() {
+		t.Errorf("got %+v", r)
+	}
+	t.Logf("%+v", r)
+}
