@@ -84,23 +84,27 @@ func (rx *Rx) entries(ctx context.Context, f billing.Filter, before, since int64
 	return rx.q.Entries(ctx, db.EntriesParams{Before: before, Since: since, Max: most})
 }
 
-// Spent implements billing.Rx. It adds up every debit of the principal, or of
-// the key.
+// Spent implements billing.Rx. For a principal it takes the state of its
+// account, less its refunds; for a key it adds up all that the key has moved.
 func (rx *Rx) Spent(ctx context.Context, principal, key berth.ID) (berth.Micros, error) {
-	account := string(billing.CustomerAccount(principal))
+	id := billing.CustomerAccount(principal)
 	if key != "" {
-		debits, err := rx.q.DebitsOfKey(ctx, db.DebitsOfKeyParams{Account: account, Key: string(key)})
-		if err != nil {
-			return 0, err
-		}
-		refunds, err := rx.q.RefundsOfKey(ctx, db.RefundsOfKeyParams{Account: account, Key: string(key)})
-		return berth.Micros(debits - refunds), err
+		return rx.spentByKey(ctx, string(id), string(key))
 	}
-	debits, err := rx.q.DebitsOfAccount(ctx, account)
+	account, err := rx.LedgerAccount(ctx, id)
 	if err != nil {
 		return 0, err
 	}
-	refunds, err := rx.q.RefundsOfAccount(ctx, account)
+	refunds, err := rx.q.RefundsOfAccount(ctx, string(id))
+	return account.Debited + account.Held - berth.Micros(refunds), err
+}
+
+func (rx *Rx) spentByKey(ctx context.Context, account, key string) (berth.Micros, error) {
+	debits, err := rx.q.DebitsOfKey(ctx, db.DebitsOfKeyParams{Account: account, Key: key})
+	if err != nil {
+		return 0, err
+	}
+	refunds, err := rx.q.RefundsOfKey(ctx, db.RefundsOfKeyParams{Account: account, Key: key})
 	return berth.Micros(debits - refunds), err
 }
 

@@ -10,8 +10,7 @@ import (
 //
 //go:noinline
 func transact(fn func() error) error {
-	err := fn()
-	return err
+	return fn()
 }
 
 // refuseNesting panics where the calling goroutine is inside a transaction.

@@ -10,23 +10,6 @@ import (
 	"database/sql"
 )
 
-const debitsOfAccount = `-- name: DebitsOfAccount :one
-SELECT CAST(COALESCE(SUM(CASE
-    WHEN resolution.kind = 'post' THEN resolution.amount
-    WHEN resolution.kind = 'void' THEN 0
-    ELSE transfers.amount END), 0) AS BIGINT) AS total
-FROM transfers LEFT JOIN transfers AS resolution ON resolution.pending = transfers.id
-WHERE transfers.debit = $1 AND transfers.kind IN ('direct', 'pending')
-`
-
-// A hold counts as what it was posted for, or whole while it is open.
-func (q *Queries) DebitsOfAccount(ctx context.Context, debit string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, debitsOfAccount, debit)
-	var total int64
-	err := row.Scan(&total)
-	return total, err
-}
-
 const debitsOfKey = `-- name: DebitsOfKey :one
 SELECT CAST(COALESCE(SUM(CASE
     WHEN resolution.kind = 'post' THEN resolution.amount
@@ -42,6 +25,7 @@ type DebitsOfKeyParams struct {
 	Account string
 }
 
+// A hold counts as what it was posted for, or whole while it is open.
 func (q *Queries) DebitsOfKey(ctx context.Context, arg DebitsOfKeyParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, debitsOfKey, arg.Key, arg.Account)
 	var total int64

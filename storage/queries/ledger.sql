@@ -77,14 +77,6 @@ FROM (
 GROUP BY account ORDER BY account;
 
 -- A hold counts as what it was posted for, or whole while it is open.
--- name: DebitsOfAccount :one
-SELECT CAST(COALESCE(SUM(CASE
-    WHEN resolution.kind = 'post' THEN resolution.amount
-    WHEN resolution.kind = 'void' THEN 0
-    ELSE transfers.amount END), 0) AS BIGINT) AS total
-FROM transfers LEFT JOIN transfers AS resolution ON resolution.pending = transfers.id
-WHERE transfers.debit = $1 AND transfers.kind IN ('direct', 'pending');
-
 -- name: DebitsOfKey :one
 SELECT CAST(COALESCE(SUM(CASE
     WHEN resolution.kind = 'post' THEN resolution.amount

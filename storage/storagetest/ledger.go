@@ -34,6 +34,17 @@ func resolve(id string, kind billing.TransferKind, hold billing.Transfer, amount
 	return t
 }
 
+// record writes transfers by the ledger's own rules, in order.
+func (s suite) record(ts ...billing.Transfer) {
+	s.Helper()
+	for _, t := range ts {
+		s.write(func(tx ops.Tx) error {
+			_, err := billing.Record(s.Context(), tx, t)
+			return err
+		})
+	}
+}
+
 // insert writes transfers, in order, with no account touched.
 func (s suite) insert(ts ...billing.Transfer) {
 	s.Helper()
@@ -227,15 +238,15 @@ func spent(s suite) {
 		ID: "refund", Kind: billing.Direct, Debit: billing.Refunds, Credit: billing.CustomerAccount(a),
 		Amount: 4, Reason: billing.ReasonRefund, Key: k1, At: at(5),
 	}
-	post := resolve("post", billing.Post, posted, 20, 3)
-	post.Key = "" // the hold's key counts, whoever captures it
-	s.insert(
-		grant("g", a, 100_000, 1), open, posted, voided, post,
+	other := spend("other", billing.Direct, b, 9, 4)
+	s.record(
+		grant("grant a", a, 100_000, 1), grant("grant b", b, 100, 1), open, posted, voided,
+		resolve("post", billing.Post, posted, 20, 3),
 		resolve("void", billing.Void, voided, 1000, 3),
 		byKey(spend("direct 1", billing.Direct, a, 300, 4), k1),
 		byKey(spend("direct 2", billing.Direct, a, 7000, 4), k2),
 		spend("direct 3", billing.Direct, a, 50_000, 4),
-		byKey(spend("other", billing.Direct, b, 9, 4), k1),
+		byKey(other, k1),
 		refund,
 	)
 	for _, tt := range []struct {
