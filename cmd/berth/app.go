@@ -97,7 +97,7 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	}
 	a.pool = remote.NewPool(remote.PoolOptions{Log: a.log})
 	f := fleet.New(fleet.Options{
-		Store: a.db.Fleet(), Provider: clouds, Catalog: catalog, Vault: a.vault, Prober: prober{a.pool},
+		Store: a.db.Fleet(), Provider: clouds, Catalog: catalog, Vault: a.vault, Prober: prober{a.pool, a.cloud},
 		Ring: func(ids ...berth.ID) { a.queue.Ring(ids...) },
 		Now:  time.Now, Log: a.log, Deployment: "berth-" + hex.EncodeToString(deployment), Pace: pace,
 		Process: "embedded", // one process holds the data directory's lock
@@ -257,10 +257,19 @@ func (a *app) close(ctx context.Context) error {
 }
 
 // prober finds out over the pool whether servers answer.
-type prober struct{ pool *remote.Pool }
+type prober struct {
+	pool  *remote.Pool
+	cloud *cloud // nil with a real provider
+}
 
 // Ready implements fleet.Prober.
+//
+// Where this machine allows the sandbox no shells, a machine that is on is all
+// that can be delivered.
 func (p prober) Ready(ctx context.Context, s fleet.Server, signer ssh.Signer) error {
+	if p.cloud != nil && !p.cloud.Report().Shells {
+		return nil
+	}
 	host, _, _, _, err := ssh.ParseAuthorizedKey([]byte(s.HostKey))
 	if err != nil {
 		return fmt.Errorf("the host key of %s: %w", s.ID, err)

@@ -158,7 +158,7 @@ func (c *mcpCommand) pipe(ctx context.Context, conn *pipeConn) error {
 
 // serveHere holds the state in this process and ends with its host.
 func (c *mcpCommand) serveHere(ctx context.Context, dir string) error {
-	n, err := newNode(ctx, c.settings, dir, c.logger(os.Stderr))
+	n, err := newNode(ctx, c.settings, environment(), dir, c.logger(os.Stderr))
 	if err != nil {
 		return err
 	}

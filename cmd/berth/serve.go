@@ -42,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--budget: %w", err)
 	}
-	n, err := newNode(ctx, c.settings, dir, c.logger(os.Stderr))
+	n, err := newNode(ctx, c.settings, environment(), dir, c.logger(os.Stderr))
 	if errors.Is(err, errHeld) && c.Detached {
 		return exitCode(heldStatus)
 	}
@@ -85,7 +85,7 @@ type node struct {
 var errHeld = errors.New("another berth holds this data directory; see berth status, or end it by berth stop")
 
 // newNode takes the data directory's lock and puts the app together.
-func newNode(ctx context.Context, s settings, dir string, log *slog.Logger) (*node, error) {
+func newNode(ctx context.Context, s settings, env secretsFromEnvironment, dir string, log *slog.Logger) (*node, error) {
 	lock := flock.New(filepath.Join(dir, "berth.lock"))
 	held, err := lock.TryLock()
 	if err != nil {
@@ -94,7 +94,7 @@ func newNode(ctx context.Context, s settings, dir string, log *slog.Logger) (*no
 	if !held {
 		return nil, errHeld
 	}
-	a, err := newApp(ctx, s, environment(), dir, log)
+	a, err := newApp(ctx, s, env, dir, log)
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}

@@ -81,6 +81,7 @@ type Cloud struct {
 
 	mu       sync.Mutex // guards what follows
 	machines Machines   // changes once, in Start, before any work is done on them
+	report   droplet.Report
 	state    state
 	dirty    uint64       // counts the changes to state, a new account's first
 	booting  map[int]bool // droplets that Start is bringing back
@@ -182,7 +183,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 		c.mu.Unlock()
 		return errors.New("sandbox: started before, or closed")
 	}
-	c.started = true
+	c.started, c.report = true, report
 	if !report.Shells {
 		c.log.Warn("droplets have no shell on this machine: the API works, SSH to droplets does not",
 			"failed", report.Step, "reason", report.Reason)
@@ -282,6 +283,14 @@ func (c *Cloud) SSHPort() int {
 	m := c.machines
 	c.mu.Unlock()
 	return m.SSHPort()
+}
+
+// Report is what Start found that this machine allows; before it, the zero
+// value.
+func (c *Cloud) Report() droplet.Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.report
 }
 
 // Live is how many droplets exist.
