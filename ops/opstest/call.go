@@ -1,0 +1,112 @@
+package opstest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"berth"
+	"berth/ops"
+)
+
+// Args are the inputs of a call.
+type Args = map[string]any
+
+// Do calls an operation as somebody.
+func (w *World) Do(creds []ops.Credential, op string, args Args) (*ops.Result, error) {
+	return w.System.Dispatch(context.Background(), &ops.Call{Op: op, Args: args, Creds: creds, Front: "http"})
+}
+
+// Must calls an operation, which has to succeed.
+func (w *World) Must(creds []ops.Credential, op string, args Args) *ops.Result {
+	w.t.Helper()
+	res, err := w.Do(creds, op, args)
+	if err != nil {
+		w.t.Fatalf("%s %v: %v", op, args, err)
+	}
+	return res
+}
+
+// Server buys a small server for an hour and waits until it is active.
+func (w *World) Server(p Principal) berth.ID {
+	w.t.Helper()
+	res := w.Must(p.Creds, "create_server", Args{"size": "small", "region": "nyc1", "minutes": 60})
+	w.Settle()
+	return res.Out.(ops.CreateServerOut).ID
+}
+
+// Snapshot takes a snapshot of a new server and waits until it is available.
+func (w *World) Snapshot(p Principal) berth.ID {
+	w.t.Helper()
+	res := w.Must(p.Creds, "snapshot", Args{"server_id": string(w.Server(p))})
+	w.Settle()
+	return res.Out.(ops.SnapshotOut).ID
+}
+
+// SSHKey registers a new public key.
+func (w *World) SSHKey(p Principal) berth.ID {
+	w.t.Helper()
+	res := w.Must(p.Creds, "add_ssh_key", Args{"name": "laptop", "public_key": PublicKey()})
+	return res.Out.(ops.AddKeyOut).ID
+}
+
+var idPattern = regexp.MustCompile(`^(srv|snap|key|act|akey|quo)_[0-9a-f]{24}$`)
+
+// Subject makes an object of a principal of the kind that a prefix names.
+func (w *World) Subject(p Principal, prefix string) berth.ID {
+	w.t.Helper()
+	switch prefix {
+	case berth.PrefixServer:
+		return w.Server(p)
+	case berth.PrefixSnapshot:
+		return w.Snapshot(p)
+	case berth.PrefixKey:
+		return w.SSHKey(p)
+	case berth.PrefixAction:
+		res := w.Must(p.Creds, "create_server", Args{"size": "small", "region": "nyc1"})
+		w.Settle()
+		return res.Action
+	case berth.PrefixAPIKey:
+		res := w.Must(Operator, "create_api_key", Args{"account": string(p.ID)})
+		return res.Out.(ops.APIKeyView).ID
+	}
+	w.t.Fatalf("no way to make a %s", prefix)
+	return ""
+}
+
+// Example is an operation's own example with every id in it replaced by that of
+// a new object of the principal's, and every account by the principal's.
+func (w *World) Example(p Principal, op *ops.Operation) Args {
+	w.t.Helper()
+	var args Args
+	if err := json.Unmarshal([]byte(op.Doc.Example), &args); err != nil {
+		w.t.Fatalf("%s has no example: %v", op.Name, err)
+	}
+	for name, v := range args {
+		text, ok := v.(string)
+		switch {
+		case ok && idPattern.MatchString(text):
+			args[name] = string(w.Subject(p, berth.ID(text).Prefix()))
+		case name == "account":
+			args[name] = p.Email
+		case name == "email":
+			args[name] = fmt.Sprintf("new-%d@example.com", w.next())
+		}
+	}
+	return args
+}
+
+// Subjects are the names of the inputs of an operation's example that hold ids.
+func Subjects(op *ops.Operation) (names []string) {
+	var args Args
+	if json.Unmarshal([]byte(op.Doc.Example), &args) != nil {
+		return nil
+	}
+	for _, name := range op.InputOrder {
+		if text, ok := args[name].(string); ok && idPattern.MatchString(text) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
