@@ -23,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) {
 	Main()
+	if os.Getenv(orphanDir) != "" {
+		orphan()
+	}
 	goleak.VerifyTestMain(m)
 }
 

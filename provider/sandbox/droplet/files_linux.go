@@ -34,24 +34,25 @@ type disk struct {
 
 func (d disk) path(name string) string { return filepath.Join(d.dir, name) }
 
-// create makes what is missing for a boot. The folder is open to its droplet's root, who has other ids, only so far that
-// it finds its disk.
-func (d disk) create(tools string) error {
+// create makes what is missing for a boot, and says whether the disk is new. The folder is open to its droplet's root,
+// who has other ids, only so far that it finds its disk.
+func (d disk) create(tools string) (isNew bool, err error) {
 	if err := os.Mkdir(d.dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return false, err
 	}
 	if err := os.Chmod(d.dir, 0o711); err != nil { // whatever the umask is
-		return err
+		return false, err
 	}
 	if _, err := os.Stat(d.path(rootDir)); errors.Is(err, fs.ErrNotExist) {
 		if err := d.makeRoot(rootDir); err != nil {
-			return err
+			return false, err
 		}
+		isNew = true
 	}
 	if err := os.Remove(d.path(toolsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return isNew, err
 	}
-	return os.Link(tools, d.path(toolsFile))
+	return isNew, os.Link(tools, d.path(toolsFile))
 }
 
 func (d disk) makeRoot(name string) error {

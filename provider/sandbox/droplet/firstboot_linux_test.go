@@ -41,6 +41,13 @@ func (l *lab) hostKey(s Spec) string {
 	return ssh.FingerprintSHA256(got)
 }
 
+// waitForBoot waits for the end of first-boot commands, whose log says why if it does not come.
+func (l *lab) waitForBoot(s Spec) {
+	l.t.Helper()
+	const finished = "[ -e /var/lib/cloud/instance/boot-finished ]"
+	l.waitFor(s, finished+" || { [ $n -gt 190 ] && ps ax && tail /var/log/cloud-init* && false; }")
+}
+
 func TestFirstBoot(t *testing.T) {
 	l := newLab(t)
 	hostPEM, hostKey := newKey(t)
@@ -87,7 +94,7 @@ swap: {size: 1}
 	if got := l.run(s, "hostname; cat /etc/made/here; stat -c %a /etc/made/here; id -Gn ann"); got != "named\nhello640\nann adm\n" {
 		t.Errorf("got %q", got)
 	}
-	l.waitFor(s, "[ -e /var/lib/cloud/instance/boot-finished ]")
+	l.waitForBoot(s)
 	if got := l.run(s, "cloud-init status --wait; cat /root/order"); got != "status: done\nboot\nrun\nafter\n" {
 		t.Errorf("got %q", got)
 	}
@@ -103,7 +110,7 @@ swap: {size: 1}
 
 	check(t, l.host.Stop(l.context(), "first", true))
 	l.start(s)
-	l.waitFor(s, "[ -e /var/lib/cloud/instance/boot-finished ]")
+	l.waitForBoot(s)
 	if got := l.run(s, "cat /root/order"); got != "boot\nrun\nafter\nboot\n" {
 		t.Errorf("after the second boot: %q", got)
 	}
@@ -182,13 +189,13 @@ func TestScriptRunsOnce(t *testing.T) {
 	s.UserData = []byte("#!/bin/sh\necho once >> /root/runs\nenv | cut -d= -f1 | sort > /root/env\n(while :; do sleep 1; done) &\n")
 	t.Setenv("BERTH_SECRET", "1")
 	l.start(s)
-	l.waitFor(s, "[ -e /var/lib/cloud/instance/boot-finished ]")
+	l.waitForBoot(s)
 	if got := l.run(s, "cat /root/env"); strings.Contains(got, "BERTH") || strings.Contains(got, "GO") {
 		t.Errorf("the script inherited %q", got)
 	}
 	check(t, l.host.Stop(l.context(), s.ID, true))
 	l.start(s)
-	l.waitFor(s, "[ -e /var/lib/cloud/instance/boot-finished ]")
+	l.waitForBoot(s)
 	if got := l.run(s, "cat /root/runs"); got != "once\n" {
 		t.Errorf("got %q", got)
 	}

@@ -158,13 +158,22 @@ func (h *Host) start(ctx context.Context, s Spec) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(d.create(filepath.Join(h.dir, toolsCopy)), d.setLimit(int64(s.DiskGB)<<30)); err != nil {
+	isNew, err := d.create(filepath.Join(h.dir, toolsCopy))
+	if err == nil {
+		err = d.setLimit(int64(s.DiskGB) << 30)
+	}
+	if err != nil {
+		return err
+	}
+	used, err := newMeter(ctx, d, isNew, s.DiskGB)
+	if err != nil {
 		return err
 	}
 	m, err := boot(ctx, s, d, h.SSHPort(), h.log.With("droplet", s.ID))
 	if err != nil {
 		return err
 	}
+	m.meter = used
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.machines[s.ID] = m
@@ -229,7 +238,7 @@ func (h *Host) Save(ctx context.Context, id, file string) (stored int64, err err
 // not at all. A running droplet gives [ErrRunning]; one that was never started is created.
 func (h *Host) Load(ctx context.Context, id, file string) error {
 	return h.onDisk(ctx, id, false, func(d disk) error {
-		if err := d.create(filepath.Join(h.dir, toolsCopy)); err != nil {
+		if _, err := d.create(filepath.Join(h.dir, toolsCopy)); err != nil {
 			return err
 		}
 		return d.load(ctx, file)

@@ -52,16 +52,26 @@ func (m *meter) due(now time.Time, free space) bool {
 		m.used.Bytes+m.free.bytes-free.bytes > m.limit.Bytes || m.used.Files+m.free.files-free.files > m.limit.Files
 }
 
-// record takes a measurement and says whether the disk is over its limit. The first one moves the limit of a disk that
-// is full already.
-func (m *meter) record(now time.Time, free space, used archive.Usage, diskGB int) (full bool) {
-	if m.measured.IsZero() {
-		m.limit = archive.Usage{
-			Bytes: max(int64(diskGB)<<30, used.Bytes+slack), Files: max(int64(diskGB)*filesPerGB, used.Files+slack>>14),
-		}
-	}
+// record takes a measurement and says whether the disk is over its limit.
+func (m *meter) record(now time.Time, free space, used archive.Usage) (full bool) {
 	m.used, m.free, m.measured = used, free, now
 	return used.Bytes > m.limit.Bytes || used.Files > m.limit.Files
+}
+
+// newMeter measures a disk before its droplet boots. One that is full already gets some room.
+func newMeter(ctx context.Context, d disk, isNew bool, diskGB int) (m meter, err error) {
+	m.measured = time.Now()
+	if m.free, err = freeSpace(d.dir); err != nil {
+		return m, err
+	}
+	if !isNew {
+		if m.used, err = d.measure(ctx); err != nil {
+			return m, err
+		}
+	}
+	m.limit.Bytes = max(int64(diskGB)<<30, m.used.Bytes+slack)
+	m.limit.Files = max(int64(diskGB)*filesPerGB, m.used.Files+slack>>14)
+	return m, nil
 }
 
 // watchDisks halts droplets whose files grow beyond their disks, until the host is closed.
@@ -115,7 +125,7 @@ func (h *Host) measure(m *machine, now time.Time, free space) {
 		}
 		return
 	}
-	if m.meter.record(now, free, used, m.spec.DiskGB) {
+	if m.meter.record(now, free, used) {
 		m.log.Error("droplet is halted: its disk is full", "bytes", used.Bytes, "files", used.Files, "disk_gb", m.spec.DiskGB)
 		m.kill()
 	}

@@ -199,7 +199,7 @@ func (b *firstBoot) runCommands() {
 
 func (b *firstBoot) runScript(out *os.File, name string, text []byte) {
 	path := cloudDir + "/scripts/" + name
-	if err := replace(path, string(text), 0o700); err != nil {
+	if err := b.reaper.withoutStarts(func() error { return replace(path, string(text), 0o700) }); err != nil {
 		b.attempt("script "+name, err)
 		return
 	}

@@ -13,11 +13,24 @@ import (
 type reaper struct {
 	mu      sync.Mutex
 	waiting map[int]chan<- syscall.WaitStatus
+	signals chan os.Signal
 	alone   chan struct{} // holds a token after the last child has ended
 }
 
 func newReaper() *reaper {
-	return &reaper{waiting: map[int]chan<- syscall.WaitStatus{}, alone: make(chan struct{}, 1)}
+	r := &reaper{
+		waiting: map[int]chan<- syscall.WaitStatus{}, signals: make(chan os.Signal, 1), alone: make(chan struct{}, 1),
+	}
+	signal.Notify(r.signals, syscall.SIGCHLD) // before the first child
+	return r
+}
+
+// withoutStarts does something while no process is started. A program that was just written can't be executed as long as
+// anybody has it open for writing, and a starting process has, for a moment, all that PID 1 has.
+func (r *reaper) withoutStarts(do func() error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return do()
 }
 
 // start starts a command; its end arrives on the channel. Starting and reaping exclude each other, so that no child ends
@@ -34,9 +47,7 @@ func (r *reaper) start(cmd *exec.Cmd) (<-chan syscall.WaitStatus, error) {
 }
 
 func (r *reaper) loop() {
-	children := make(chan os.Signal, 1)
-	signal.Notify(children, syscall.SIGCHLD)
-	for range children {
+	for range r.signals {
 		for r.reap() {
 		}
 	}

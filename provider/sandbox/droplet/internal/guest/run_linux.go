@@ -70,7 +70,9 @@ func (s *supervisor) boot() error {
 	if err != nil {
 		return err
 	}
-	go s.obeySignals()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+	go s.obeySignals(signals)
 	go s.obeyHost()
 	if err := s.host.Send(control.Message{Op: control.Ready}, nil); err != nil {
 		return err
@@ -110,9 +112,7 @@ func (s *supervisor) configure() (*firstBoot, error) {
 }
 
 // obeySignals serves poweroff and reboot inside the droplet.
-func (s *supervisor) obeySignals() {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+func (s *supervisor) obeySignals(signals <-chan os.Signal) {
 	for sig := range signals {
 		code := ExitReboot
 		if sig == syscall.SIGTERM {
