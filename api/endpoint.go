@@ -74,11 +74,14 @@ func (a *API) call(w http.ResponseWriter, r *http.Request, op *ops.Operation, ro
 			body[name] = values
 		}
 	}
-	if err := prefer(r, body); err != nil {
+	if err := prefer(r, op, body); err != nil {
 		return nil, 0, err
 	}
 	env, err := op.TakeEnvelope(body)
 	if err != nil {
+		return nil, 0, err
+	}
+	if err := overruled(route, body); err != nil {
 		return nil, 0, err
 	}
 	call.Bare = len(body) == 0 && call.Body == nil
@@ -88,9 +91,6 @@ func (a *API) call(w http.ResponseWriter, r *http.Request, op *ops.Operation, ro
 		}
 	}
 	maps.Copy(body, route.Fixed)
-	if err := required(route, call, body); err != nil {
-		return nil, 0, err
-	}
 	call.Args, call.Key, call.Quote = body, env.Key, env.Quote
 	var wait time.Duration
 	if env.Wait != nil {
@@ -99,38 +99,39 @@ func (a *API) call(w http.ResponseWriter, r *http.Request, op *ops.Operation, ro
 	return call, wait, nil
 }
 
-// prefer reads what stands in headers: the idempotency key, and RFC 7240's wait.
-func prefer(r *http.Request, args map[string]any) error {
+// prefer reads what stands in headers: the idempotency key, and RFC 7240's wait,
+// which is passed over where the operation has nothing to wait for.
+func prefer(r *http.Request, op *ops.Operation, args map[string]any) error {
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 1 {
 		return berth.Errorf(berth.InvalidInput, "there are %d Idempotency-Key headers; send one", len(keys))
 	} else if len(keys) == 1 && r.Method != http.MethodGet {
 		args["idempotency_key"] = keys[0]
 	}
 	for _, p := range strings.Split(r.Header.Get("Prefer"), ",") {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(p), "wait="); ok && args["wait_seconds"] == nil {
-			args["wait_seconds"] = n
+		n, ok := strings.CutPrefix(strings.TrimSpace(p), "wait=")
+		if s, err := strconv.ParseUint(n, 10, 32); ok && err == nil && op.Long && args["wait_seconds"] == nil {
+			args["wait_seconds"] = min(float64(s), ops.MaxWait.Seconds())
 		}
 	}
 	return nil
 }
 
-// required refuses what the route needs beyond the operation's own schema.
-func required(route ops.Route, call *ops.Call, args map[string]any) error {
-	if call.Bare && len(call.Creds) == 0 {
-		return nil
-	}
-	var missing []berth.Field
-	for _, name := range route.Require {
-		if args[name] == nil {
-			missing = append(missing, berth.Field{Name: name, Reason: "expected required property " + name + " to be present"})
+// overruled refuses inputs that this route supplies itself or does not have: to
+// pass them over would do something else than was asked for.
+func overruled(route ops.Route, args map[string]any) error {
+	var fields []berth.Field
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		_, fixed := route.Fixed[name]
+		if fixed || slices.Contains(route.Omit, name) || strings.Contains(route.Path, "{"+name+"}") {
+			fields = append(fields, berth.Field{Name: name, Reason: "unexpected property"})
 		}
 	}
-	if missing == nil {
+	if fields == nil {
 		return nil
 	}
-	e := berth.Errorf(berth.InvalidInput, "%s", missing[0].Reason)
-	e.Fields = missing
-	return e
+	e := berth.Errorf(berth.InvalidInput, "%s: %s", fields[0].Name, fields[0].Reason)
+	e.Fields = fields
+	return e.Hinted("%s %s takes no such input; see /openapi.json", route.Method, route.Path)
 }
 
 // body reads a request's JSON object; a route whose body is a file leaves it to

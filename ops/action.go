@@ -9,7 +9,7 @@ import (
 
 // ActionIn names an action.
 type ActionIn struct {
-	ActionID string `json:"action_id" subject:"true" minLength:"1" maxLength:"64"`
+	ActionID string `json:"action_id" subject:"act" minLength:"1" maxLength:"64"`
 }
 
 // ActionsIn chooses actions.
@@ -26,7 +26,7 @@ type ActionsOut struct {
 
 // EventsIn chooses events.
 type EventsIn struct {
-	After int64 `json:"after,omitempty" minimum:"0" doc:"Only events with a larger seq."`
+	After int64 `json:"after,omitempty" minimum:"0" maximum:"9007199254740991" doc:"Only events with a larger seq."`
 	Limit int   `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
 

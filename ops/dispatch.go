@@ -27,6 +27,11 @@ func (s *System) Dispatch(ctx context.Context, call *Call) (*Result, error) {
 	var e *berth.Error
 	switch {
 	case errors.As(err, &e):
+		if e.Code == berth.InvalidInput && e.Hint == "" {
+			if op := s.table.Lookup(call.Op); op != nil {
+				e.Hint = op.exampleHint()
+			}
+		}
 		return nil, e
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -58,7 +63,7 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 	if len(call.Key) > maxKey {
 		return nil, berth.Errorf(berth.InvalidInput, "the idempotency key has %d characters; at most %d are allowed", len(call.Key), maxKey)
 	}
-	t := task{s, op, call, req, in, nil}
+	t := task{s, op, call, req, in, nil, req.Principal.ID}
 	if t.hash, err = canonical(in); err != nil {
 		return nil, err
 	}
@@ -80,6 +85,9 @@ type task struct {
 	req  *Request
 	in   any
 	hash []byte
+	// caller is who called, under whom the answer is stored: req.Principal
+	// becomes the owner where the operator acts for one.
+	caller berth.ID
 }
 
 // canonical is the hash that tells whether two inputs under one idempotency key
@@ -106,7 +114,11 @@ func (t task) read(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Operation: t.op, Out: out, request: t.req}, nil
+	res := &Result{Operation: t.op, Out: out, request: t.req}
+	if t.op.Long { // an action was looked at, and its end can be waited for
+		res.Action = t.req.Action.ID
+	}
+	return res, nil
 }
 
 // commit plans against a snapshot first, so that a request which can't succeed
@@ -255,14 +267,15 @@ func (t task) audit(subject berth.ID, outcome string) Audit {
 		subject = t.subjectID()
 	}
 	return Audit{
-		At: t.now(), Principal: t.req.Principal.ID, Key: t.req.Key.ID, Operation: t.op.Name,
+		At: t.now(), Principal: t.caller, Key: t.req.Key.ID, Operation: t.op.Name,
 		Subject: subject, Front: t.call.Front, Outcome: outcome,
 	}
 }
 
 // demand is the answer to a caller who is nobody and would have to be somebody:
 // the price where it can be told without knowing who asks, else a proof of
-// identity, which costs nothing.
+// identity, which costs nothing. Ids in the input tell nothing here: whose they
+// are is not known.
 func (s *System) demand(ctx context.Context, op *Operation, in any, bindErr error) error {
 	d := &berth.Demand{Challenges: []berth.Challenge{}}
 	if bindErr == nil && op.plan != nil && op.subject == nil {
@@ -272,7 +285,7 @@ func (s *System) demand(ctx context.Context, op *Operation, in any, bindErr erro
 			d.Amount = plan.Price.Total
 			return err
 		})
-		if err != nil {
+		if err != nil && berth.CodeOf(err) != berth.NotFound {
 			return err
 		}
 	}
@@ -355,15 +368,27 @@ func (t task) honour(ctx context.Context, rx Rx, plan *Plan) error {
 	}
 	q, err := rx.Quote(ctx, t.call.Quote)
 	if err != nil {
-		return err
+		return noQuote(t.call.Quote, err)
 	}
 	terms, err := json.Marshal(plan.Terms)
 	if err != nil {
 		return fmt.Errorf("the terms of %s: %w", t.op.Name, err)
 	}
 	if err := q.Check(t.now(), t.req.Principal.ID, t.op.Name, terms); err != nil {
-		return err
+		return noQuote(q.ID, err)
 	}
 	plan.Price = q.Price
 	return nil
+}
+
+// noQuote says the same of a quote that is not there and of somebody else's;
+// other errors stay as they are.
+func noQuote(id berth.ID, err error) error {
+	var e *berth.Error
+	if !errors.As(err, &e) || e.Code != berth.NotFound {
+		return err
+	}
+	out := berth.Errorf(berth.NotFound, "no such quote: %.64s", string(id)).Hinted("ask for a new one by quote")
+	out.Foreign = e.Foreign
+	return out
 }

@@ -36,13 +36,13 @@ type ExecIn struct {
 	Command      string            `json:"command,omitempty" maxLength:"65536" doc:"Run by the root login shell."`
 	Timeout      int               `json:"timeout_seconds,omitempty" minimum:"1" maximum:"3600" doc:"Then it is killed. Default 120; none for a background run."`
 	Stdin        string            `json:"stdin,omitempty" maxLength:"1048576"`
-	Env          map[string]string `json:"env,omitempty"`
+	Env          map[string]string `json:"env,omitempty" maxProperties:"200"`
 	Cwd          string            `json:"cwd,omitempty" maxLength:"4096"`
 	MaxOutput    int               `json:"max_output_bytes,omitempty" minimum:"256" maximum:"1048576" doc:"Kept of each stream, head and tail. Default 16384."`
 	Background   bool              `json:"background,omitempty" doc:"Answer at once with a handle."`
 	Handle       string            `json:"handle,omitempty" maxLength:"64" doc:"Read this background run instead."`
-	StdoutOffset int64             `json:"stdout_offset,omitempty" minimum:"0" doc:"With handle: read on from here."`
-	StderrOffset int64             `json:"stderr_offset,omitempty" minimum:"0"`
+	StdoutOffset int64             `json:"stdout_offset,omitempty" minimum:"0" maximum:"9007199254740991" doc:"With handle: read on from here."`
+	StderrOffset int64             `json:"stderr_offset,omitempty" minimum:"0" maximum:"9007199254740991"`
 	Stop         bool              `json:"stop,omitempty" doc:"With handle: end the run."`
 }
 

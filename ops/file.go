@@ -27,7 +27,7 @@ type UploadIn struct {
 	Path     string `json:"path" minLength:"1" maxLength:"4096" doc:"Absolute, or below the home directory."`
 	Content  string `json:"content,omitempty" maxLength:"1400000" doc:"At most 1 MiB once decoded."`
 	Encoding string `json:"encoding,omitempty" enum:"text,base64" default:"text"`
-	Mode     string `json:"mode,omitempty" pattern:"^0?[0-7]{3,4}$" doc:"Octal, such as 0755. Default: the present file's, else 0644."`
+	Mode     string `json:"mode,omitempty" maxLength:"5" pattern:"^0?[0-7]{3,4}$" doc:"Octal, such as 0755. Default: the present file's, else 0644."`
 	MkdirAll bool   `json:"mkdir,omitempty" doc:"Make missing directories."`
 }
 
@@ -35,7 +35,7 @@ type UploadIn struct {
 type DownloadIn struct {
 	ServerIn
 	Path   string `json:"path" minLength:"1" maxLength:"4096"`
-	Offset int64  `json:"offset,omitempty" doc:"Bytes to skip; from the end if negative."`
+	Offset int64  `json:"offset,omitempty" minimum:"-9007199254740991" maximum:"9007199254740991" doc:"Bytes to skip; from the end if negative."`
 	Length int64  `json:"length,omitempty" minimum:"1" maximum:"1048576" doc:"The most bytes to read. Default: all, up to 1 MiB."`
 }
 

@@ -2,6 +2,9 @@ package ops
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"berth"
 	"berth/account"
@@ -35,11 +38,18 @@ func (s *System) accept(ctx context.Context, req *Request, c Credential) error {
 		switch c.Scheme {
 		case BearerScheme:
 			req.Principal, req.Key, err = account.Authenticate(ctx, rx, c.Token)
-		case LocalScheme, OperatorScheme:
+		case LocalScheme:
 			req.Principal, err = rx.LocalPrincipal(ctx)
-			req.Operator = c.Scheme == OperatorScheme
+			if err == nil && req.Principal.Suspended {
+				err = berth.Errorf(berth.Suspended, "the local account is suspended").
+					Hinted("the operator lifts it: berth account update local --no-suspended")
+			}
+		case OperatorScheme:
+			req.Principal, err = rx.LocalPrincipal(ctx)
+			req.Operator = true
 		default:
-			err = berth.Errorf(berth.Unauthenticated, "%q is no way to identify oneself here", c.Scheme)
+			err = berth.Errorf(berth.Unauthenticated, "%q is no way to identify oneself here", c.Scheme).
+				Hinted("send an API key as \"Authorization: Bearer berth_…\"")
 		}
 		return err
 	})
@@ -56,11 +66,14 @@ func (t task) authorise(ctx context.Context, rx Rx) error {
 	if id == "" { // an operation whose subject is optional was called without one
 		return nil
 	}
-	owner, err := t.req.load(ctx, rx, id)
-	if berth.CodeOf(err) == berth.NotFound && err != nil {
-		return missing(id)
+	if !slices.Contains(t.op.subjectKinds, id.Prefix()) {
+		return t.op.missing(id)
 	}
+	owner, err := t.req.load(ctx, rx, id)
 	if err != nil {
+		if berth.CodeOf(err) == berth.NotFound {
+			return t.op.missing(id)
+		}
 		return err
 	}
 	if owner == t.req.Principal.ID {
@@ -71,7 +84,7 @@ func (t task) authorise(ctx context.Context, rx Rx) error {
 		t.req.Principal, err = rx.Principal(ctx, owner)
 		return err
 	}
-	e := missing(id)
+	e := t.op.missing(id)
 	e.Foreign = true
 	return e
 }
@@ -92,16 +105,21 @@ func (r *Request) load(ctx context.Context, rx Rx, id berth.ID) (owner berth.ID,
 		r.Action, err = rx.Action(ctx, id)
 		return r.Action.Owner, err
 	}
-	return "", missing(id)
+	return "", fmt.Errorf("no way to load %s", id)
 }
 
-func missing(id berth.ID) *berth.Error {
-	kinds := map[string]string{
-		berth.PrefixServer: "server", berth.PrefixSnapshot: "snapshot", berth.PrefixKey: "SSH key", berth.PrefixAction: "action",
+// nouns are what the kinds of subjects are called.
+var nouns = map[string]string{
+	berth.PrefixServer: "server", berth.PrefixSnapshot: "snapshot", berth.PrefixKey: "SSH key", berth.PrefixAction: "action",
+}
+
+// missing is the one answer to an id that is malformed, of another kind, not
+// there, or somebody else's.
+func (o *Operation) missing(id berth.ID) *berth.Error {
+	called, shaped := make([]string, len(o.subjectKinds)), make([]string, len(o.subjectKinds))
+	for i, kind := range o.subjectKinds {
+		called[i], shaped[i] = nouns[kind], kind+"_…"
 	}
-	if kind, ok := kinds[id.Prefix()]; ok {
-		return berth.Errorf(berth.NotFound, "no such %s: %s", kind, id).Hinted("list yours to see the ids there are")
-	}
-	return berth.Errorf(berth.NotFound, "no such thing: %.64s", string(id)).
-		Hinted("ids look like srv_…, snap_…, key_… or act_…, with 24 hex digits; list yours to see them")
+	return berth.Errorf(berth.NotFound, "no such %s: %.64s", strings.Join(called, " or "), string(id)).
+		Hinted("%s takes an id like %s with 24 hex digits; list yours to see them", o.subjectField, strings.Join(shaped, " or "))
 }

@@ -42,7 +42,7 @@ type KeysOut struct {
 
 // KeyIn names an SSH key.
 type KeyIn struct {
-	KeyID string `json:"key_id" subject:"true" minLength:"1" maxLength:"64"`
+	KeyID string `json:"key_id" subject:"key" minLength:"1" maxLength:"64"`
 }
 
 // DeletedOut is what removals answer.

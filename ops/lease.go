@@ -11,7 +11,7 @@ import (
 
 // ExtendIn is the input of extend.
 type ExtendIn struct {
-	ID      string `json:"id" subject:"true" minLength:"1" maxLength:"64" doc:"A server (srv_…) or a snapshot (snap_…)."`
+	ID      string `json:"id" subject:"srv,snap" minLength:"1" maxLength:"64" doc:"A server (srv_…) or a snapshot (snap_…)."`
 	Minutes int    `json:"minutes,omitempty" minimum:"1" maximum:"527040" doc:"For a server."`
 	Days    int    `json:"days,omitempty" minimum:"1" maximum:"365" doc:"For a snapshot."`
 }

@@ -13,8 +13,8 @@ import (
 
 // StatementIn chooses the period of a statement.
 type StatementIn struct {
-	From    string `json:"from,omitempty" format:"date-time" doc:"Included. Default: the beginning."`
-	To      string `json:"to,omitempty" format:"date-time" doc:"Not included. Default: now."`
+	From    string `json:"from,omitempty" format:"date-time" maxLength:"40" doc:"Included. Default: the beginning."`
+	To      string `json:"to,omitempty" format:"date-time" maxLength:"40" doc:"Not included. Default: now."`
 	Account string `json:"account,omitempty" maxLength:"254" doc:"For the operator: whose. Default: the caller's."`
 }
 

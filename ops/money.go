@@ -18,7 +18,7 @@ import (
 // price depends on.
 type QuoteIn struct {
 	Operation  string `json:"operation,omitempty" enum:"create_server,extend,resize_server,rebuild_server,power_server,snapshot,add_ssh_key" default:"create_server"`
-	ID         string `json:"id,omitempty" subject:"true" maxLength:"64" doc:"The server or snapshot, where the operation has one."`
+	ID         string `json:"id,omitempty" subject:"srv,snap" maxLength:"64" doc:"The server or snapshot, where the operation has one."`
 	Size       string `json:"size,omitempty" catalog:"size" maxLength:"64"`
 	Region     string `json:"region,omitempty" catalog:"region" maxLength:"64"`
 	Minutes    int    `json:"minutes,omitempty" minimum:"1" maximum:"527040"`

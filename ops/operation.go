@@ -142,6 +142,7 @@ type Operation struct {
 	Output     *huma.Schema
 
 	subjectField string
+	subjectKinds []string     // the prefixes of the ids that subjectField takes
 	checked      *huma.Schema // as validated
 	decode       func(map[string]any) (any, error)
 	subject      func(any) berth.ID

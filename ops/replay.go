@@ -10,10 +10,14 @@ import (
 	"berth"
 )
 
+// remembers tells whether the call's answer is stored: it has a key, and
+// somebody whose key it is. Callers who are nobody would share their keys.
+func (t task) remembers() bool { return t.call.Key != "" && t.caller != "" }
+
 // replay is the stored answer to the same idempotency key, nil where there is
 // none yet, or a conflict where the key was used with another input.
 func (t task) replay(ctx context.Context) (res *Result, err error) {
-	if t.call.Key == "" {
+	if !t.remembers() {
 		return nil, nil
 	}
 	err = t.store.Read(ctx, func(rx Rx) error {
@@ -24,10 +28,10 @@ func (t task) replay(ctx context.Context) (res *Result, err error) {
 }
 
 func (t task) stored(ctx context.Context, rx Rx) (*Result, error) {
-	if t.call.Key == "" {
+	if !t.remembers() {
 		return nil, nil
 	}
-	a, err := rx.Answer(ctx, t.req.Principal.ID, t.op.Name, t.call.Key)
+	a, err := rx.Answer(ctx, t.caller, t.op.Name, t.call.Key)
 	if err != nil {
 		if berth.CodeOf(err) == berth.NotFound {
 			return nil, nil
@@ -54,11 +58,11 @@ func (t task) stored(ctx context.Context, rx Rx) (*Result, error) {
 
 // remember stores the answer for the next call with the same key.
 func (t task) remember(ctx context.Context, tx Tx, res *Result) error {
-	if t.call.Key == "" {
+	if !t.remembers() {
 		return nil
 	}
 	a := Answer{
-		Principal: t.req.Principal.ID, Operation: t.op.Name, Key: t.call.Key, Hash: t.hash,
+		Principal: t.caller, Operation: t.op.Name, Key: t.call.Key, Hash: t.hash,
 		Action: res.Action, At: t.now(),
 	}
 	out := res.Out
@@ -115,8 +119,8 @@ func (f *flights) enter(ctx context.Context, key string) (leave func(), err erro
 }
 
 func (t task) flightKey() string {
-	if t.call.Key == "" {
+	if !t.remembers() {
 		return ""
 	}
-	return string(t.req.Principal.ID) + "\x00" + t.op.Name + "\x00" + t.call.Key
+	return string(t.caller) + "\x00" + t.op.Name + "\x00" + t.call.Key
 }

@@ -209,8 +209,13 @@ func invalid(o *Operation, fields []berth.Field) error {
 	}
 	e := berth.Errorf(berth.InvalidInput, "%s", b.String())
 	e.Fields = fields
-	e.Hint = fmt.Sprintf("a valid input for %s is %s", o.Name, o.Doc.Example)
+	e.Hint = o.exampleHint()
 	return e
+}
+
+// exampleHint is the hint that always helps with an invalid input.
+func (o *Operation) exampleHint() string {
+	return fmt.Sprintf("a valid input for %s is %s", o.Name, o.Doc.Example)
 }
 
 // tolerate copies args and accepts the usual other name of the subject: agents
@@ -248,6 +253,8 @@ func coerce(s *huma.Schema, v any) any {
 				return f
 			}
 		case int:
+			return float64(n)
+		case int64:
 			return float64(n)
 		case json.Number:
 			if f, err := n.Float64(); err == nil {

@@ -115,7 +115,7 @@ type CreateServerOut struct {
 
 // ServerIn names a server.
 type ServerIn struct {
-	ServerID string `json:"server_id" subject:"true" minLength:"1" maxLength:"64"`
+	ServerID string `json:"server_id" subject:"srv" minLength:"1" maxLength:"64"`
 }
 
 // GetServerIn is the input of get_server.

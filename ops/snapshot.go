@@ -56,7 +56,7 @@ type SnapshotsOut struct {
 
 // OneSnapshotIn names a snapshot.
 type OneSnapshotIn struct {
-	SnapshotID string `json:"snapshot_id" subject:"true" minLength:"1" maxLength:"64"`
+	SnapshotID string `json:"snapshot_id" subject:"snap" minLength:"1" maxLength:"64"`
 }
 
 // DeleteSnapshotOut is what delete_snapshot answers.

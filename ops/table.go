@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -52,8 +53,8 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 	erase(o, op)
 	for f := range fieldsOf(in) {
 		o.InputOrder = append(o.InputOrder, jsonName(f))
-		if f.Tag.Get("subject") == "true" {
-			o.subjectField = jsonName(f)
+		if kinds := f.Tag.Get("subject"); kinds != "" {
+			o.subjectField, o.subjectKinds = jsonName(f), strings.Split(kinds, ",")
 		}
 	}
 	if (op.Subject != nil) != (o.subjectField != "") {

@@ -10,8 +10,9 @@ import (
 )
 
 // Wait follows a result's action for at most d, telling sink of each stage, and
-// brings the answer up to date. An action that failed in that time is an error;
-// one that still runs is none. Waiting is no part of the stored answer.
+// brings the answer up to date. An action that failed in that time is an error,
+// except where the call only looked at it; one that still runs is none. Waiting
+// is no part of the stored answer.
 func (s *System) Wait(ctx context.Context, res *Result, d time.Duration, sink Sink) error {
 	if res.Action == "" || d <= 0 {
 		return nil
@@ -34,7 +35,7 @@ func (s *System) Wait(ctx context.Context, res *Result, d time.Duration, sink Si
 	case err != nil && !errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
-	if last.Status == fleet.ActionFailed {
+	if last.Status == fleet.ActionFailed && res.Operation.Changes() {
 		return failed(last)
 	}
 	if res.Operation.fresh == nil {
