@@ -228,7 +228,7 @@ func (s *state) publicKeys(names references) ([]string, error) {
 func (c *Cloud) create(s *state, blank dropletRow, names []string) ([]*actionRow, error) {
 	var begun []*actionRow
 	for _, name := range names {
-		addr, err := s.nextAddr()
+		addr, err := s.nextAddr(c.usable)
 		if err != nil {
 			return nil, err
 		}

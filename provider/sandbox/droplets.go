@@ -1,13 +1,16 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"berth/provider/sandbox/droplet"
@@ -123,8 +126,10 @@ func (d *dropletRow) machine() string { return strconv.Itoa(d.ID) }
 const addresses = 256 * 253
 
 // nextAddr is a free address. It goes round, so that an address rests as long
-// as possible before another droplet, with another host key, gets it.
-func (s *state) nextAddr() (netip.Addr, error) {
+// as possible before another droplet, with another host key, gets it. Other
+// clouds on this machine share the addresses: usable tells whether one can be
+// had now.
+func (s *state) nextAddr(usable func(netip.Addr) bool) (netip.Addr, error) {
 	taken := map[netip.Addr]bool{}
 	for _, d := range s.Droplets {
 		taken[d.Addr] = true
@@ -132,11 +137,23 @@ func (s *state) nextAddr() (netip.Addr, error) {
 	for range addresses {
 		s.LastAddr = (s.LastAddr + 1) % addresses
 		a := netip.AddrFrom4([4]byte{127, 77, byte(s.LastAddr / 253), byte(s.LastAddr%253 + 2)})
-		if !taken[a] {
+		if !taken[a] && usable(a) {
 			return a, nil
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("all %d addresses are taken", addresses)
+}
+
+// usable tells whether a droplet's SSH could be served at an address. Where this
+// machine has no such addresses at all, none is refused: there are no shells.
+// The caller holds c.mu.
+func (c *Cloud) usable(a netip.Addr) bool {
+	l, err := net.Listen("tcp4", netip.AddrPortFrom(a, uint16(c.machines.SSHPort())).String())
+	if err != nil {
+		return !errors.Is(err, syscall.EADDRINUSE)
+	}
+	l.Close()
+	return true
 }
 
 // privateAddr is the private address that goes with a public one.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -257,9 +258,13 @@ func TestAddresses(t *testing.T) {
 				}
 				continue
 			}
-			a, err := s.nextAddr()
+			elsewhere := netip.MustParseAddr("127.77.0.7") // another cloud's
+			a, err := s.nextAddr(func(a netip.Addr) bool { return a != elsewhere })
 			if err != nil {
 				t.Fatal(err)
+			}
+			if a == elsewhere {
+				t.Fatalf("address %s can't be used", a)
 			}
 			if b := a.As4(); b[0] != 127 || b[1] != 77 || b[3] < 2 || b[3] == 255 {
 				t.Fatalf("address %s is none for a droplet", a)

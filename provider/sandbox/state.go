@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,6 +41,7 @@ func loadState(path string) (state, error) {
 		Version:  stateVersion,
 		Account:  newUUID(),
 		LastID:   firstID,
+		LastAddr: rand.N(addresses), // apart from other clouds on this machine
 		Droplets: map[int]*dropletRow{},
 		Actions:  map[int]*actionRow{},
 		Images:   map[int]*imageRow{},
