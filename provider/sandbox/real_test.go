@@ -125,7 +125,7 @@ func TestRealDroplets(t *testing.T) {
 			t.Errorf("after a restart of the cloud: %q", got)
 		}
 		r.completed(r.client.DropletActions.RebuildByImageSlug(t.Context(), d.ID, "debian-12-x64"))
-		if got := r.run(d, signer, "cat /root/first; ls /root"); got != "boot\nfirst" {
+		if got := r.run(d, signer, "cat /root/first; echo; ls /root"); got != "boot\nfirst" {
 			t.Errorf("after rebuild: %q", got)
 		}
 		if _, err := r.client.Droplets.Delete(t.Context(), d.ID); err != nil {
