@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"berth"
@@ -173,7 +174,7 @@ func (c *mcpCommand) serveHere(ctx context.Context, dir string) error {
 	}
 	caller := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, ReadOnly: c.ReadOnly}
 	if c.Toolsets != "" {
-		caller.Toolsets = splitList(c.Toolsets)
+		caller.Toolsets = strings.Split(c.Toolsets, ",")
 	}
 	out := &firstWrite{Writer: os.Stdout, then: func() { n.app.begin(context.Background()) }}
 	err = n.app.front.ServeStream(ctx, os.Stdin, out, caller)
