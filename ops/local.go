@@ -9,25 +9,30 @@ import (
 	"berth/billing"
 )
 
+// leastCap is the cap of a budget of nothing: zero would be no cap, and this
+// buys nothing either.
+const leastCap berth.Micros = 1
+
 // SettleLocal makes the local principal, whom every process on this machine's
 // socket speaks for, with its budget as a grant: the operator's own agent can't
 // spend more than it was given. A larger budget later grants the difference and
 // a smaller one lowers the cap; with explicit false the budget of one that
 // exists is left alone.
 func (s *System) SettleLocal(ctx context.Context, budget berth.Micros, explicit bool) (account.Principal, error) {
+	cap := max(budget, leastCap)
 	var p account.Principal
 	err := s.store.Read(ctx, func(rx Rx) (err error) {
 		p, err = rx.LocalPrincipal(ctx)
 		return err
 	})
-	if err == nil && (!explicit || p.Budget.Total == budget) {
+	if err == nil && (!explicit || p.Budget.Total == cap) {
 		return p, nil
 	}
 	if err != nil && berth.CodeOf(err) != berth.NotFound {
 		return p, fmt.Errorf("find the local principal: %w", err)
 	}
 	err = s.store.Write(ctx, func(tx Tx) error {
-		p, err = s.settleLocal(ctx, tx, budget)
+		p, err = s.settleLocal(ctx, tx, budget, cap)
 		return err
 	})
 	if err != nil {
@@ -36,15 +41,15 @@ func (s *System) SettleLocal(ctx context.Context, budget berth.Micros, explicit 
 	return p, nil
 }
 
-func (s *System) settleLocal(ctx context.Context, tx Tx, budget berth.Micros) (account.Principal, error) {
+func (s *System) settleLocal(ctx context.Context, tx Tx, budget, cap berth.Micros) (account.Principal, error) {
 	p, err := tx.LocalPrincipal(ctx)
 	switch {
 	case berth.CodeOf(err) == berth.NotFound && err != nil:
 		p = account.NewLocalPrincipal(s.now())
-		p.Budget.Total = budget
+		p.Budget.Total = cap
 		err = tx.InsertPrincipal(ctx, p)
 	case err == nil:
-		p.Budget.Total = budget
+		p.Budget.Total = cap
 		err = tx.UpdatePrincipal(ctx, p)
 	}
 	if err != nil {
