@@ -200,10 +200,11 @@ func honour(w *opstest.World, p opstest.Principal, op string, args opstest.Args,
 func TestQuoteIsRefused(t *testing.T) {
 	w := opstest.New(t)
 	p, other := w.Principal(), w.Principal()
-	ask := func(creds []ops.Credential) berth.ID { return w.Must(creds, "quote", smallQuote).Out.(ops.QuoteOut).QuoteID }
-	theirs, forAnybody := ask(other.Creds), ask(nil)
+	ask := func(creds []ops.Credential) berth.ID {
+		return w.Must(creds, "quote", smallQuote).Out.(ops.QuoteOut).QuoteID
+	}
 	for name, tt := range map[string]struct {
-		quote berth.ID
+		quote func() berth.ID // the caller's own, where nil
 		args  opstest.Args
 		op    string
 		age   time.Duration
@@ -215,18 +216,18 @@ func TestQuoteIsRefused(t *testing.T) {
 		"another size":    {args: with(smallForAnHour, "size", "large"), op: "create_server", code: berth.QuoteMismatch},
 		"another region":  {args: with(smallForAnHour, "region", "sfo3"), op: "create_server", code: berth.QuoteMismatch},
 		"another purpose": {args: opstest.Args{"name": "k", "public_key": opstest.PublicKey()}, op: "add_ssh_key", code: berth.QuoteMismatch},
-		"somebody else's": {quote: theirs, args: smallForAnHour, op: "create_server", code: berth.NotFound},
-		"unknown":         {quote: opstest.Unknown("quo"), args: smallForAnHour, op: "create_server", code: berth.NotFound},
-		"nobody's":        {quote: forAnybody, args: smallForAnHour, op: "create_server"},
+		"somebody else's": {quote: func() berth.ID { return ask(other.Creds) }, args: smallForAnHour, op: "create_server", code: berth.NotFound},
+		"unknown":         {quote: func() berth.ID { return opstest.Unknown("quo") }, args: smallForAnHour, op: "create_server", code: berth.NotFound},
+		"nobody's":        {quote: func() berth.ID { return ask(nil) }, args: smallForAnHour, op: "create_server"},
 		"what it is not about": {
 			args: with(with(smallForAnHour, "label", "web-1"), "image", "debian-12-x64"), op: "create_server",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			quote := tt.quote
-			if quote == "" {
-				quote = ask(p.Creds)
+			if tt.quote == nil {
+				tt.quote = func() berth.ID { return ask(p.Creds) }
 			}
+			quote := tt.quote()
 			w.Clock.Advance(tt.age)
 			before := w.State()
 			_, err := honour(w, p, tt.op, tt.args, quote)
