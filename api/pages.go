@@ -3,10 +3,14 @@ package api
 import (
 	"bytes"
 	_ "embed"
+	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"berth"
 	"berth/ops"
@@ -126,7 +130,7 @@ func fields(op *ops.Operation, route ops.Route) []field {
 	var list []field
 	for _, p := range parameters(op, route) {
 		if p.In != "path" {
-			list = append(list, field{p.Name, p.In + ", " + p.Schema.Type, p.Schema.Description, p.Required})
+			list = append(list, field{p.Name, p.In + ", " + typeOf(p.Schema), p.Schema.Description, p.Required})
 		}
 	}
 	s := route.BodySchema(op)
@@ -135,12 +139,30 @@ func fields(op *ops.Operation, route ops.Route) []field {
 	}
 	for _, name := range op.InputOrder {
 		if p := s.Properties[name]; p != nil {
-			required := false
-			for _, n := range s.Required {
-				required = required || n == name
-			}
-			list = append(list, field{name, p.Type, p.Description, required})
+			required := slices.Contains(s.Required, name)
+			list = append(list, field{name, typeOf(p), p.Description, required})
 		}
 	}
 	return list
+}
+
+// typeOf is a schema's type with its choices, bounds and default, in words.
+func typeOf(s *huma.Schema) string {
+	text := s.Type
+	if s.Items != nil {
+		text = s.Items.Type + " list"
+	}
+	if len(s.Enum) > 0 {
+		text = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(s.Enum)), ", "), "[]")
+	}
+	switch {
+	case s.Minimum != nil && s.Maximum != nil:
+		text += fmt.Sprintf(", %.0f to %.0f", *s.Minimum, *s.Maximum)
+	case s.Minimum != nil:
+		text += fmt.Sprintf(", at least %.0f", *s.Minimum)
+	}
+	if s.Default != nil {
+		text += fmt.Sprintf(", default %v", s.Default)
+	}
+	return text
 }

@@ -40,6 +40,7 @@ func main() {
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var c commands
 	parser, err := kong.New(&c, kong.Name("berth"), kong.UsageOnError(), kong.Vars{"version": version()},
 		kong.Description("Servers for software agents. Try it: berth demo"),
