@@ -76,6 +76,7 @@ func publish(t reflect.Type, s *huma.Schema, choices Choices) *huma.Schema {
 			p.Format = ""
 		}
 		if list := choices[f.Tag.Get("catalog")]; len(list) > 0 {
+			p.MinLength, p.MaxLength = nil, nil // the list says it all
 			p.Enum = make([]any, len(list))
 			for i, v := range list {
 				p.Enum[i] = v

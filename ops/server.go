@@ -96,7 +96,7 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 type CreateServerIn struct {
 	Size       string   `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
 	Region     string   `json:"region" catalog:"region" minLength:"1" maxLength:"64"`
-	Image      string   `json:"image,omitempty" catalog:"image" maxLength:"128" doc:"Default ubuntu-24-04-x64."`
+	Image      string   `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default ubuntu-24-04-x64."`
 	Minutes    int      `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
 	Label      string   `json:"label,omitempty" maxLength:"64" pattern:"^[a-zA-Z0-9._-]{1,64}$"`
 	SSHKeyIDs  []string `json:"ssh_key_ids,omitempty" maxItems:"20" doc:"Keys of yours to install; ssh_exec needs none."`
@@ -152,7 +152,7 @@ type ResizeIn struct {
 // RebuildIn is the input of rebuild_server.
 type RebuildIn struct {
 	ServerIn
-	Image      string `json:"image,omitempty" catalog:"image" maxLength:"128" doc:"Default: the present one."`
+	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default: the present one."`
 	SnapshotID string `json:"snapshot_id,omitempty" maxLength:"64" doc:"A snapshot of yours instead of an image."`
 }
 
