@@ -89,8 +89,8 @@ func (c *demoCommand) teller(w io.Writer) teller {
 	if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) {
 		t.live = os.Getenv("TERM") != "dumb"
 		t.colour = t.live && os.Getenv("NO_COLOR") == ""
-		if width, _, err := term.GetSize(fd); err == nil {
-			t.width = min(max(width, 40), maxWidth)
+		if width, _, err := term.GetSize(fd); err == nil && width > 0 {
+			t.width = min(max(width, minWidth), maxWidth)
 		}
 	}
 	return t

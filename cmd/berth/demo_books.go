@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"berth"
 	"berth/billing"
 	"berth/ops"
 )
@@ -43,10 +44,17 @@ func statementTable(st billing.Statement) string {
 		if what == "" {
 			what = l.Operation
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.30s\t%s\t%s\t%s\t%s\n", clock(l.At), l.Kind, l.Reason, what, l.Debit, l.Credit, l.Balance, l.Held)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.30s\t%s\t%s\t%s\t%s\n", clock(l.At), l.Kind, l.Reason, what, unlessZero(l.Debit), unlessZero(l.Credit), l.Balance, unlessZero(l.Held))
 	}
 	w.Flush() // a strings.Builder refuses nothing
 	return b.String()
+}
+
+func unlessZero(m berth.Micros) string {
+	if m == 0 {
+		return ""
+	}
+	return m.String()
 }
 
 // verify asks for the ledger's check as the operator, which no agent may.

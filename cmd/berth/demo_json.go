@@ -13,7 +13,11 @@ import (
 // end. It implements teller.
 type jsonLines struct{ enc *json.Encoder }
 
-func newJSONLines(w io.Writer) jsonLines { return jsonLines{json.NewEncoder(w)} }
+func newJSONLines(w io.Writer) jsonLines {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // no browser reads it; people may
+	return jsonLines{enc}
+}
 
 func (jsonLines) begin(step, int, int)          {}
 func (jsonLines) called(string, map[string]any) {}

@@ -139,6 +139,8 @@ func (c *scene) buy(ctx context.Context, in map[string]any, out *ops.CreateServe
 	c.say("%s is active until %s, for %s USD.", out.ID, clock(out.PaidUntil), out.TotalCharged)
 	if c.report.Shells {
 		c.say("%s", out.SSHCommand)
+	} else {
+		c.say("No SSH answers here, so a machine that is on is all that could be delivered.")
 	}
 	c.facts["server_id"], c.facts["ip"], c.facts["charged"] = out.ID, *out.IP, out.TotalCharged
 	return nil

@@ -24,8 +24,11 @@ type terminal struct {
 	midLine bool                     // the command's last piece ended inside a line
 }
 
-// maxWidth is the most columns that are used.
-const maxWidth = 100
+// The fewest and the most columns that are used.
+const (
+	minWidth = 60
+	maxWidth = 100
+)
 
 const indent = "     "
 
@@ -40,7 +43,7 @@ const (
 )
 
 func (t *terminal) paint(code, text string) string {
-	if !t.colour {
+	if !t.colour || code == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
@@ -96,19 +99,15 @@ func (t *terminal) progressed(percent float64, stage string) {
 		return
 	}
 	if t.bar == nil {
-		t.bar = newBar(t.w, t.colour)
+		t.bar = newBar(t.w)
 	}
 	t.bar.Describe(fmt.Sprintf("%s%-10s", indent, stage))
 	_ = t.bar.Set(int(math.Min(percent, 100))) // failures end the demo by the writer
 }
 
-func newBar(w io.Writer, colour bool) *progressbar.ProgressBar {
-	theme := progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: " ", BarEnd: " "}
-	if colour {
-		theme.Saucer, theme.SaucerPadding = "[green]█[reset]", "[dark_gray]░[reset]"
-	}
+func newBar(w io.Writer) *progressbar.ProgressBar {
 	return progressbar.NewOptions(100, progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(40),
-		progressbar.OptionSetTheme(theme), progressbar.OptionEnableColorCodes(colour), progressbar.OptionUseANSICodes(false),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: " ", BarEnd: " "}),
 		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
 }
 
@@ -146,7 +145,7 @@ func (t *terminal) say(line string) { t.print("", indent, line) }
 func (t *terminal) end(r stepResult) {
 	switch {
 	case r.skipped != "":
-		t.print(amber, indent, "SKIPPED: "+r.skipped)
+		t.print(amber, indent, "SKIPPED: servers have no shell on this machine, for the reason given above.")
 	case r.err != nil:
 		t.print(red, indent, "FAILED: "+r.err.Error())
 		if hint := hintOf(r.err); hint != "" {
