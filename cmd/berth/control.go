@@ -31,6 +31,9 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	}
 	return c.show(s, func(w io.Writer) {
 		fmt.Fprintf(w, "Process\t%d\nVersion\t%s\nData\t%s\nCloud\t%s\nHosts\t%d\n", s.PID, s.Version, s.Data, s.Cloud, s.Hosts)
+		if s.Missing != "" {
+			fmt.Fprintf(w, "No shells\t%s\n", s.Missing)
+		}
 		if s.Address != "" {
 			fmt.Fprintf(w, "Address\thttp://%s\n", s.Address)
 		}

@@ -97,6 +97,8 @@ type status struct {
 	Detached bool   `json:"detached"`
 	Hosts    int    `json:"hosts"`
 	Ready    bool   `json:"ready"`
+	Shells   bool   `json:"shells"`            // servers can be logged in to, once Ready
+	Missing  string `json:"missing,omitempty"` // why they can't
 }
 
 func (n *node) serveStatus(w http.ResponseWriter, _ *http.Request) {
@@ -105,7 +107,10 @@ func (n *node) serveStatus(w http.ResponseWriter, _ *http.Request) {
 		Detached: n.detached, Hosts: n.hosts.count(), Ready: n.app.ready.Load(),
 	}
 	if n.app.cloud == nil {
-		s.Cloud = "digitalocean"
+		s.Cloud, s.Shells = "digitalocean", true
+	} else {
+		r := n.app.cloud.Report()
+		s.Shells, s.Missing = r.Shells, r.Reason
 	}
 	writeJSON(w, n.log, s)
 }
