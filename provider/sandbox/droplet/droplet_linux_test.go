@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 const testTimeout = 30 * time.Second
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -48,14 +48,14 @@ func testAddr() netip.Addr {
 
 // lab is a host with droplets for one test.
 type lab struct {
-	t      *testing.T
+	t      testing.TB
 	host   *Host
 	signer ssh.Signer
 	halts  chan string
 	logs   *syncBuffer
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	check(t, err)

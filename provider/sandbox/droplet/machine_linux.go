@@ -68,26 +68,62 @@ func boot(ctx context.Context, s Spec, d disk, sshPort int, log *slog.Logger) (*
 	return m, nil
 }
 
-// comeUp configures PID 1, which waits for that, and waits for its answer.
+// comeUp configures PID 1, which waits for that, and waits for its answer. Each of its stages needs the configuration.
+// While the first builds the droplet, in which nothing runs yet, the host sets its own bounds; the kernel takes a while.
 func (m *machine) comeUp(ctx context.Context, sshPort int) error {
-	config, err := m.bound(sshPort)
-	if err != nil {
-		return err
-	}
 	if err := m.host.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { m.host.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	for range 2 { // once for each stage
-		if err := m.host.Send(control.Message{Op: control.Boot, Config: config}, nil); err != nil {
-			return fmt.Errorf("configure PID 1: %w", err)
-		}
+	b := bounds{processes: processesPerCPU * m.spec.VCPUs, memory: int64(m.spec.MemoryMB) << 20, cpus: m.spec.VCPUs}
+	config := guest.Config{
+		Instance: m.spec.Instance, Hostname: m.spec.Hostname, UserData: m.spec.UserData,
+		AuthorizedKeys: m.spec.AuthorizedKeys, SSHPort: sshPort,
+		MaxProcesses: uint64(b.processes), MaxFileBytes: uint64(m.spec.DiskGB) << 30,
 	}
+	if err := m.configure(config); err != nil {
+		return err
+	}
+	var err error
+	if m.group, err = newCgroup(m.cmd.Process.Pid, b); err != nil {
+		m.log.Debug("no control group", "error", err)
+	}
+	if !m.group.has("memory") {
+		config.MaxDataBytes = uint64(b.memory)
+	}
+	if err := m.configure(config); err != nil {
+		return err
+	}
+	if err := m.answer(); err != nil {
+		return orCause(ctx, err)
+	}
+	return m.host.SetDeadline(time.Time{})
+}
+
+// orCause prefers the reason why somebody gave up over what came of it.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (m *machine) configure(c guest.Config) error {
+	b, err := json.Marshal(c)
+	if err == nil {
+		err = m.host.Send(control.Message{Op: control.Boot, Config: b}, nil)
+	}
+	// PID 1 may have ended, after it said why.
+	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("configure PID 1: %w", err)
+	}
+	return nil
+}
+
+func (m *machine) answer() error {
 	answer, err := m.host.Report()
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("PID 1 did not come up: %w", err)
 	case answer.Op == control.Failed && answer.Errno != 0:
@@ -97,25 +133,7 @@ func (m *machine) comeUp(ctx context.Context, sshPort int) error {
 	case answer.Op != control.Ready:
 		return fmt.Errorf("PID 1 answers %q", answer.Op)
 	}
-	return m.host.SetDeadline(time.Time{})
-}
-
-// bound sets the bounds that the host can set, and returns a configuration with those that PID 1 has to.
-func (m *machine) bound(sshPort int) (json.RawMessage, error) {
-	b := bounds{processes: processesPerCPU * m.spec.VCPUs, memory: int64(m.spec.MemoryMB) << 20, cpus: m.spec.VCPUs}
-	var err error
-	if m.group, err = newCgroup(m.cmd.Process.Pid, b); err != nil {
-		m.log.Debug("no control group", "error", err)
-	}
-	c := guest.Config{
-		Instance: m.spec.Instance, Hostname: m.spec.Hostname, UserData: m.spec.UserData,
-		AuthorizedKeys: m.spec.AuthorizedKeys, SSHPort: sshPort,
-		MaxProcesses: uint64(b.processes), MaxFileBytes: uint64(m.spec.DiskGB) << 30,
-	}
-	if !m.group.has("memory") {
-		c.MaxDataBytes = uint64(b.memory)
-	}
-	return json.Marshal(c)
+	return nil
 }
 
 // watch follows what PID 1 reports until it has ended, and cleans up. Its result says whether the droplet asked for a

@@ -19,7 +19,10 @@ var capabilities = []uintptr{
 	unix.CAP_AUDIT_WRITE,
 }
 
-const maxOpenFiles = 65536
+const (
+	usualOpenFiles = 1024
+	maxOpenFiles   = 65536
+)
 
 // dropCapabilities bounds what this thread can have after its next execution, which is to come from this thread.
 func dropCapabilities() error {
@@ -41,25 +44,15 @@ func dropCapabilities() error {
 
 // setLimits sets what every process of the droplet inherits and nobody in it can raise.
 func setLimits(c Config) error {
-	limits := map[int]uint64{
-		unix.RLIMIT_NPROC: c.MaxProcesses, unix.RLIMIT_FSIZE: c.MaxFileBytes, unix.RLIMIT_DATA: c.MaxDataBytes,
-		unix.RLIMIT_NOFILE: maxOpenFiles,
+	if err := setLimit(unix.RLIMIT_NPROC, c.MaxProcesses, c.MaxProcesses); err != nil {
+		return err
 	}
-	for resource, most := range limits {
-		var now unix.Rlimit
-		if err := unix.Getrlimit(resource, &now); err != nil {
-			return err
-		}
-		if most = min(most, now.Max); most == 0 {
-			continue
-		}
-		soft := most
-		if resource == unix.RLIMIT_NOFILE {
-			soft = min(most, 1024) // what programs expect; they may raise it
-		}
-		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: soft, Max: most}); err != nil {
-			return fmt.Errorf("limit %d: %w", resource, err)
-		}
+	if err := setLimit(unix.RLIMIT_FSIZE, c.MaxFileBytes, c.MaxFileBytes); err != nil {
+		return err
+	}
+	// Programs expect the lower of the two, and may raise it.
+	if err := setLimit(unix.RLIMIT_NOFILE, usualOpenFiles, maxOpenFiles); err != nil {
+		return err
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return err
@@ -70,4 +63,17 @@ func setLimits(c Config) error {
 		return nil
 	}
 	return err
+}
+
+// setLimit bounds a resource, unless it is bounded more closely already.
+func setLimit(resource int, soft, hard uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return err
+	}
+	hard = min(hard, now.Max)
+	if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: min(soft, hard), Max: hard}); err != nil {
+		return fmt.Errorf("limit %d: %w", resource, err)
+	}
+	return nil
 }

@@ -47,7 +47,9 @@ type Config struct {
 	SSHPort        int      `json:"ssh_port"`
 	MaxProcesses   uint64   `json:"max_processes"`  // threads count
 	MaxFileBytes   uint64   `json:"max_file_bytes"` // of one file
-	MaxDataBytes   uint64   `json:"max_data_bytes"` // of one process's memory; 0 where the kernel bounds the droplet's
+	// MaxDataBytes bounds the memory of one process; 0 where the host has bounded that of the whole droplet. The last
+	// stage's configuration counts.
+	MaxDataBytes uint64 `json:"max_data_bytes"`
 }
 
 // StepError is a step of the boot that the kernel refused.
@@ -61,9 +63,12 @@ func (e *StepError) Error() string { return e.Step + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// Environment is all that PID 1 inherits; few threads keep it small.
+// Environment is all that PID 1 inherits; few threads keep it small. The last is for binaries that were built to detect
+// races, which would otherwise wait a second before they end.
 func Environment() []string {
-	return []string{"GOMAXPROCS=1", "GOGC=50", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
+	return []string{
+		"GOMAXPROCS=1", "GOGC=50", "GODEBUG=containermaxprocs=0,updatemaxprocs=0", "GORACE=atexit_sleep_ms=0",
+	}
 }
 
 // Init is the main function of PID 1. It does not return.

@@ -65,6 +65,11 @@ func (s *supervisor) boot() error {
 	if s.config, err = receive(s.host); err != nil {
 		return err
 	}
+	if s.config.MaxDataBytes > 0 {
+		if err := setLimit(unix.RLIMIT_DATA, s.config.MaxDataBytes, s.config.MaxDataBytes); err != nil {
+			return &StepError{"set limits", err}
+		}
+	}
 	go s.reaper.loop()
 	first, err := s.configure()
 	if err != nil {
