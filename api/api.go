@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"berth"
 	"berth/ops"
@@ -67,14 +68,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // unknown answers what no route matches, and says which methods a known path
 // has instead.
 func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
-	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+	var allowed []string
+	for _, m := range []string{"DELETE", "GET", "PATCH", "POST", "PUT"} {
 		probe := *r
 		probe.Method = m
 		if _, pattern := a.mux.Handler(&probe); pattern != "/" && m != r.Method {
-			w.Header().Add("Allow", m)
+			allowed = append(allowed, m)
 		}
 	}
-	if w.Header().Get("Allow") != "" {
+	if allowed != nil {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		e := berth.Errorf(berth.NotFound, "%s is no method of %s", r.Method, r.URL.Path).Hinted("see /openapi.json")
 		a.problem(w, r, http.StatusMethodNotAllowed, e)
 		return

@@ -56,11 +56,16 @@ func describe(op *ops.Operation, route ops.Route, problem *huma.Schema) *huma.Op
 	o.Parameters = parameters(op, route)
 	o.RequestBody = requestBody(op, route)
 	o.Responses[strconv.Itoa(route.Status)] = success(op, route)
+	describeStream(o, op)
 	for status, codes := range failures(op, route) {
 		o.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status) + ": " + strings.Join(codes, ", "),
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
 		}
+	}
+	o.Responses["default"] = &huma.Response{
+		Description: "Any other error.",
+		Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
 	}
 	return o
 }
@@ -136,11 +141,23 @@ func success(op *ops.Operation, route ops.Route) *huma.Response {
 		return res
 	}
 	res.Content["application/json"] = &huma.MediaType{Schema: op.Output}
-	if op.Changes() {
-		res.Description += ". With Accept: text/event-stream: events progress, stdout, stderr, then result or error."
-		res.Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
-	}
 	return res
+}
+
+// describeStream adds the stream that an operation which changes something
+// answers where the client asks for it: always with status 200, since it begins
+// before the outcome is known.
+func describeStream(o *huma.Operation, op *ops.Operation) {
+	if !op.Changes() {
+		return
+	}
+	res := o.Responses["200"]
+	if res == nil {
+		res = &huma.Response{Description: op.Doc.Title, Content: map[string]*huma.MediaType{}}
+		o.Responses["200"] = res
+	}
+	res.Description += ". With Accept: text/event-stream: events progress, stdout, stderr, then result or error."
+	res.Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
 // failures are the statuses that a route may answer with, and their codes.

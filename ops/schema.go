@@ -22,12 +22,27 @@ import (
 type Choices map[string][]string
 
 // SchemaOf makes the JSON schema of a Go type, with every reference inlined so
-// that each schema stands alone.
-func SchemaOf(t reflect.Type) *huma.Schema {
+// that each schema stands alone, and without null: many models can't read
+// types that are lists, and binding drops what is null.
+func SchemaOf(t reflect.Type) *huma.Schema { return schemaOf(t, false) }
+
+// answerSchema is SchemaOf for what is answered: pointers that are always there
+// may be null.
+func answerSchema(t reflect.Type) *huma.Schema {
+	s := schemaOf(t, true)
+	for f := range fieldsOf(t) {
+		if f.Type.Kind() == reflect.Pointer && !strings.Contains(f.Tag.Get("json"), ",omit") {
+			s.Properties[jsonName(f)].Nullable = true
+		}
+	}
+	return s
+}
+
+func schemaOf(t reflect.Type, null bool) *huma.Schema {
 	reg := huma.NewMapRegistry("#/$defs/", huma.DefaultSchemaNamer)
 	reg.RegisterTypeAlias(reflect.TypeFor[berth.Micros](), reflect.TypeFor[amount]())
 	reg.RegisterTypeAlias(reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[string]any]())
-	s := inline(reg, huma.SchemaFromType(reg, t), 0)
+	s := inliner{reg, null}.inline(huma.SchemaFromType(reg, t), 0)
 	s.PrecomputeMessages()
 	return s
 }
@@ -39,26 +54,31 @@ type amount string
 // is found when the table is built.
 const maxDepth = 8
 
-func inline(reg huma.Registry, s *huma.Schema, depth int) *huma.Schema {
+type inliner struct {
+	reg  huma.Registry
+	null bool // keep null where a pointer may be it
+}
+
+func (in inliner) inline(s *huma.Schema, depth int) *huma.Schema {
 	if depth > maxDepth {
 		panic("ops: a schema is nested too deeply")
 	}
 	for s.Ref != "" {
-		referred := *reg.SchemaFromRef(s.Ref)
+		referred := *in.reg.SchemaFromRef(s.Ref)
 		if s.Description != "" {
 			referred.Description = s.Description
 		}
 		s = &referred
 	}
 	out := *s
-	out.Nullable = false
+	out.Nullable = s.Nullable && in.null && s.Type != huma.TypeArray
 	if s.Items != nil {
-		out.Items = inline(reg, s.Items, depth+1)
+		out.Items = in.inline(s.Items, depth+1)
 	}
 	if s.Properties != nil {
 		out.Properties = make(map[string]*huma.Schema, len(s.Properties))
 		for name, p := range s.Properties {
-			out.Properties[name] = inline(reg, p, depth+1)
+			out.Properties[name] = in.inline(p, depth+1)
 		}
 	}
 	return &out

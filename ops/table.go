@@ -45,7 +45,7 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 		Priced:  op.Priced,
 		Long:    op.Fresh != nil,
 		checked: SchemaOf(in),
-		Output:  SchemaOf(reflect.TypeFor[Out]()),
+		Output:  answerSchema(reflect.TypeFor[Out]()),
 		decode:  decodeAs[In],
 	}
 	o.Input = publish(in, o.checked, t.choices)
