@@ -143,6 +143,20 @@ func (h atLeast) WithAttrs(a []slog.Attr) slog.Handler {
 }
 func (h atLeast) WithGroup(g string) slog.Handler { return atLeast{h.Handler.WithGroup(g), h.level} }
 
+// Handle passes over what is no error of anybody's: that River's contexts end
+// when the queue does.
+func (h atLeast) Handle(ctx context.Context, r slog.Record) error {
+	ended := false
+	r.Attrs(func(a slog.Attr) bool {
+		ended = a.Key == "error" && a.Value.String() == context.Canceled.Error()
+		return !ended
+	})
+	if ended {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
 // answer turns rings into jobs until the bell is closed.
 func (q *Queue) answer() {
 	defer q.ringer.Done()

@@ -44,6 +44,9 @@ func (c *sandboxCommand) Run(ctx context.Context) error {
 		case err = <-served:
 		}
 	}
+	if ctx.Err() != nil {
+		err = nil // asked to end, perhaps while machines were booting
+	}
 	end, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	return errors.Join(err, srv.Shutdown(end), box.Close())
