@@ -179,19 +179,19 @@ func (h *house) command(args ...string) *process {
 }
 
 // begin starts a process. It is killed at the end of the test if it still runs.
-func (h *house) begin(p *process) {
-	h.t.Helper()
+func (p *process) begin(t *testing.T) {
+	t.Helper()
 	if err := p.Start(); err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	go func() {
 		defer close(p.done)
 		_ = p.Wait() // the exit status is read where it matters
 	}()
-	h.t.Cleanup(func() {
+	t.Cleanup(func() {
 		p.kill()
-		if h.t.Failed() {
-			h.t.Logf("%s said:\n%s", strings.Join(p.Args, " "), p.said)
+		if t.Failed() {
+			t.Logf("%s said:\n%s", strings.Join(p.Args, " "), p.said)
 		}
 	})
 }
@@ -200,7 +200,7 @@ func (h *house) begin(p *process) {
 func (h *house) start(args ...string) *process {
 	h.t.Helper()
 	p := h.command(args...)
-	h.begin(p)
+	p.begin(h.t)
 	return p
 }
 

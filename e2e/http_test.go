@@ -164,7 +164,7 @@ func (h *house) startBox() web {
 	defer out.Close()
 	p := h.command("sandbox", "--data", dir, "--listen", "127.0.0.1:0")
 	p.Stdout = in
-	h.begin(p)
+	p.begin(h.t)
 	in.Close() // the process has it
 	if err := out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		h.t.Fatal(err)

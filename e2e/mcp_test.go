@@ -33,22 +33,23 @@ type notice struct {
 	message  string
 }
 
-// host starts `berth mcp` as an agent host does and connects to it.
-func (h *house) host() (*agent, *process) {
-	h.t.Helper()
+// host starts `berth mcp` as an agent host does and connects to it, until the
+// test ends.
+func (h *house) host(t *testing.T) (*agent, *process) {
+	t.Helper()
 	p := h.command("mcp")
 	fromHost, toHost := io.Pipe()
 	stdin, err := p.StdinPipe()
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	p.Stdout = toHost
-	h.begin(p)
+	p.begin(t)
 	go func() {
 		<-p.done
 		toHost.Close() // what reads gets an end of file
 	}()
-	return newAgent(h.t, transport.NewIO(fromHost, stdin, io.NopCloser(strings.NewReader("")))), p
+	return newAgent(t, transport.NewIO(fromHost, stdin, io.NopCloser(strings.NewReader("")))), p
 }
 
 // overHTTP connects by streamable HTTP.

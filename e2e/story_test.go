@@ -11,7 +11,7 @@ import (
 func TestThreeFronts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	host, _ := h.host()
+	host, _ := h.host(t)
 	var sv server
 	host.call("create_server", map[string]any{"size": "small", "region": "nyc1", "minutes": 60, "label": "shared"}, &sv)
 	if sv.Status != "active" {
@@ -75,8 +75,8 @@ func TestThreeFronts(t *testing.T) {
 func TestTwoHosts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	first, doomed := h.host()
-	second, _ := h.host()
+	first, doomed := h.host(t)
+	second, _ := h.host(t)
 	if st := h.ready(); st.Hosts != 2 || !st.Detached {
 		t.Errorf("status: %+v, want two hosts and a detached process", st)
 	}
