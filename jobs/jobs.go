@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -46,6 +47,7 @@ const maxActions = 500
 type Queue struct {
 	o      Options
 	bell   *bell
+	ending atomic.Bool
 	db     *sql.DB
 	client *river.Client[*sql.Tx]
 	ringer sync.WaitGroup
@@ -75,7 +77,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	db.SetMaxOpenConns(1) // a database in memory is its connection's own
 	db.SetConnMaxLifetime(0)
 	driver := riversqlite.New(db)
-	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: quiet(q.o.Log)})
+	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: q.quiet()})
 	if err == nil {
 		_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
 	}
@@ -112,7 +114,7 @@ func (q *Queue) config() *river.Config {
 			river.QueueDefault: {MaxWorkers: maxActions},
 			upkeepQueue:        {MaxWorkers: len(tasks)},
 		},
-		Workers: workers, Logger: quiet(q.o.Log),
+		Workers: workers, Logger: q.quiet(),
 		// A ring in this process wakes the producer at once; polling is for
 		// jobs that were snoozed.
 		FetchCooldown: 5 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
@@ -184,6 +186,7 @@ func (q *Queue) scan(ctx context.Context) error {
 // Stop lets steps under way finish, until ctx is done, and closes the queue.
 // Actions stay where they are; the next process goes on with them.
 func (q *Queue) Stop(ctx context.Context) error {
+	q.ending.Store(true)
 	q.bell.close()
 	if q.client == nil {
 		return nil

@@ -23,11 +23,7 @@ func attach(ctx context.Context, dir string, flags []string) (net.Conn, error) {
 	if conn, err := dialLocal(ctx, dir); err == nil {
 		return conn, nil
 	}
-	child, err := spawn(dir, flags)
-	if err != nil {
-		return nil, err
-	}
-	return await(ctx, dir, child)
+	return start(ctx, dir, flags)
 }
 
 func dialLocal(ctx context.Context, dir string) (net.Conn, error) {
@@ -38,11 +34,16 @@ func dialLocal(ctx context.Context, dir string) (net.Conn, error) {
 // startTimeout is how long a process may take until it answers on its socket.
 const startTimeout = 20 * time.Second
 
-// await connects as soon as the socket is there. A child that ends at once may
-// have lost a race for the lock: then the winner's socket appears.
-func await(ctx context.Context, dir string, child <-chan error) (net.Conn, error) {
+// start starts a detached process and connects as soon as its socket is there.
+// One that finds the directory held has lost a race, or the holder is ending:
+// either somebody's socket appears, or the directory becomes free.
+func start(ctx context.Context, dir string, flags []string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	child, err := spawn(dir, flags)
+	if err != nil {
+		return nil, err
+	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		conn, err := dialLocal(ctx, dir)
 		if err == nil {
@@ -51,10 +52,12 @@ func await(ctx context.Context, dir string, child <-chan error) (net.Conn, error
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("berth did not start: %w; see %s", err, logPath(dir))
-		case err := <-child:
-			child = nil
-			if err != nil && !lostRace(err) {
-				return nil, fmt.Errorf("berth did not start: %w; see %s", err, logPath(dir))
+		case end := <-child:
+			if !lostRace(end) {
+				return nil, fmt.Errorf("berth did not start: %w; see %s", end, logPath(dir))
+			}
+			if child, err = spawn(dir, flags); err != nil {
+				return nil, err
 			}
 		case <-time.After(pause):
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"berth"
 	"berth/ops"
 	"berth/tools"
@@ -121,22 +123,16 @@ func (c *mcpCommand) shake(conn net.Conn) (*pipeConn, int, error) {
 	return nil, res.StatusCode, err
 }
 
-// untilGone waits until the process that was there has left its socket.
+// untilGone waits until the process that held the directory has let go of it.
 func untilGone(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, drain+5*time.Second)
 	defer cancel()
-	for {
-		conn, err := dialLocal(ctx, dir)
-		if err != nil {
-			return nil
-		}
-		conn.Close() // only its being there mattered
-		select {
-		case <-ctx.Done():
-			return errors.New("the berth of another build does not end; stop it by berth stop")
-		case <-time.After(20 * time.Millisecond):
-		}
+	lock := flock.New(lockPath(dir))
+	free, err := lock.TryLockContext(ctx, 10*time.Millisecond)
+	if !free {
+		return fmt.Errorf("the berth that holds %s does not end: %w", dir, err)
 	}
+	return lock.Unlock()
 }
 
 // pipe copies bytes both ways until Berth has said all that it has to say.

@@ -84,9 +84,11 @@ type node struct {
 // errHeld tells that another process holds the data directory.
 var errHeld = errors.New("another berth holds this data directory; see berth status, or end it by berth stop")
 
+func lockPath(dir string) string { return filepath.Join(dir, "berth.lock") }
+
 // newNode takes the data directory's lock and puts the app together.
 func newNode(ctx context.Context, s settings, env secretsFromEnvironment, dir string, log *slog.Logger) (*node, error) {
-	lock := flock.New(filepath.Join(dir, "berth.lock"))
+	lock := flock.New(lockPath(dir))
 	held, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
