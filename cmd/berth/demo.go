@@ -33,15 +33,14 @@ const interruptedStatus = 130
 func (c *demoCommand) Run(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer stop()
-	// A reader that goes away, such as head, must not end the program before
-	// it has cleaned up: the write fails instead.
-	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, syscall.SIGPIPE)
-	defer signal.Stop(broken)
-	interrupted := ctx
+	// Neither a second interrupt nor a reader that goes away, such as head, may
+	// end the program before it has cleaned up, which takes a bounded time.
+	deaf := make(chan os.Signal, 1)
+	signal.Notify(deaf, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	defer signal.Stop(deaf)
 	err := c.tell(ctx, os.Stdout)
 	switch {
-	case err != nil && interrupted.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return exitCode(interruptedStatus)
 	case err != nil:
 		return exitCode(1) // the story has told why
