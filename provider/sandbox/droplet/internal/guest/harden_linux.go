@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"slices"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,22 +25,59 @@ const (
 	maxOpenFiles   = 65536
 )
 
-// dropCapabilities bounds what this thread can have after its next execution, which is to come from this thread.
-func dropCapabilities() error {
-	runtime.LockOSThread()
+// confine takes all other capabilities from every thread of this process, and from all that they will start. It returns
+// false where Go can't reach all threads, because the binary has C code in it: then only this thread, and what it
+// executes next, is confined.
+func confine() (all bool, err error) {
+	call := syscall.AllThreadsSyscall6
+	if _, _, errno := call(unix.SYS_PRCTL, unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0); errno == syscall.ENOTSUP {
+		runtime.LockOSThread()
+		call = syscall.Syscall6
+	} else {
+		all = true
+	}
+	var kept uint64
+	for _, c := range capabilities {
+		kept |= 1 << c
+	}
 	for c := uintptr(0); c < 64; c++ {
-		if slices.Contains(capabilities, c) {
+		if kept&(1<<c) != 0 {
 			continue
 		}
-		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
-		if errors.Is(err, unix.EINVAL) {
+		_, _, errno := call(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0, 0)
+		if errno == unix.EINVAL {
 			break // the kernel knows no more of them
 		}
-		if err != nil {
-			return err
+		if errno != 0 {
+			return all, errno
 		}
 	}
-	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	if err := setCapabilities(call, kept); err != nil {
+		return all, err
+	}
+	if _, _, errno := call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+		return all, errno
+	}
+	return all, nil
+}
+
+type systemCall func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err syscall.Errno)
+
+func setCapabilities(call systemCall, kept uint64) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	low, high := uint32(kept), uint32(kept>>32)
+	data := [2]unix.CapUserData{{Effective: low, Permitted: low}, {Effective: high, Permitted: high}}
+	var pins runtime.Pinner // the addresses are used by all threads, one after the other
+	defer pins.Unpin()
+	pins.Pin(&header)
+	pins.Pin(&data)
+	_, _, errno := call(
+		unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0, 0, 0, 0,
+	)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // setLimits sets what every process of the droplet inherits and nobody in it can raise.

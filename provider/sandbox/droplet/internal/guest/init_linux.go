@@ -1,8 +1,8 @@
 // Package guest is what runs inside a droplet: its PID 1, which builds the droplet's root folder, gives up its rights,
 // applies the first-boot data, serves SSH, and tells the host which ports are open.
 //
-// PID 1 comes in stages, each a new execution of the same binary. The first builds; the second inherits only what the
-// droplet's root may have, in all its threads at once, which a running Go program could not arrange for itself.
+// PID 1 comes in stages. The first builds the droplet; the last runs it, with no more rights than the droplet's root may
+// have. Where a running program can't give up the rest, the last is a new execution of the same binary.
 package guest
 
 import (
@@ -80,7 +80,7 @@ func Init(args []string) {
 	case StageBuild:
 		err = build()
 	case stageRun:
-		err = run()
+		err = runAgain()
 	default:
 		err = fmt.Errorf("%s is started by its host only", Name)
 	}
@@ -106,15 +106,17 @@ func waitForIDs(argv []string) error {
 func next(argv ...string) error {
 	// The signal belongs to a thread, and is lost when ids change: it is set again, to die with the host.
 	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+	if err := dieWithHost(); err != nil {
 		return err
 	}
 	return syscall.Exec("/proc/self/exe", argv, Environment())
 }
 
+func dieWithHost() error { return unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0) }
+
 // build makes the droplet and goes on to the last stage. The host is told about a failure.
 func build() error {
-	// The original stays for the next stage.
+	// The original stays for another execution.
 	fd, err := unix.FcntlInt(controlFD, unix.F_DUPFD_CLOEXEC, controlFD+1)
 	if err != nil {
 		return err
@@ -123,15 +125,26 @@ func build() error {
 	if err != nil {
 		return err
 	}
+	confined := false
 	config, err := receive(host)
-	if err != nil {
-		return err
-	}
-	err = prepare(config)
 	if err == nil {
+		err = prepare(config)
+	}
+	if err == nil {
+		if confined, err = confine(); err != nil {
+			err = &StepError{"drop capabilities", err}
+		}
+	}
+	if err == nil && !confined {
 		err = next(Name, stageRun)
 	}
-	return errors.Join(err, host.Send(failure(err), nil))
+	if err != nil {
+		return errors.Join(err, host.Send(failure(err), nil))
+	}
+	if err := unix.Close(controlFD); err != nil {
+		return err
+	}
+	return supervise(host)
 }
 
 func failure(err error) control.Message {
@@ -190,7 +203,6 @@ func prepare(c Config) error {
 			return os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
 		}},
 		{"set limits", func() error { return setLimits(c) }},
-		{"drop capabilities", dropCapabilities},
 	})
 }
 

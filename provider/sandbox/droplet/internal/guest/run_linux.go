@@ -39,19 +39,17 @@ type supervisor struct {
 	halt   chan int     // the exit code that somebody asks for
 }
 
-// run is the last stage. It ends the process, or returns why the droplet can't come up.
-func run() error {
-	if err := os.WriteFile("/proc/self/comm", []byte(Name), 0); err != nil {
-		return err
-	}
-	// Whoever is root in the droplet shall not look into PID 1 or take its descriptors.
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return err
-	}
+// runAgain begins the last stage in a new execution.
+func runAgain() error {
 	host, err := control.Open(os.NewFile(controlFD, "control"))
 	if err != nil {
 		return err
 	}
+	return supervise(host)
+}
+
+// supervise is the last stage. It ends the process, or returns why the droplet can't come up.
+func supervise(host *control.Conn) error {
 	s := &supervisor{host: host, reaper: newReaper(), halt: make(chan int, 1)}
 	if err := s.boot(); err != nil {
 		return errors.Join(err, host.Send(failure(err), nil))
@@ -60,7 +58,18 @@ func run() error {
 	return nil
 }
 
+// hide keeps whoever is root in the droplet from looking into PID 1 or taking its descriptors.
+func hide() error {
+	if err := os.WriteFile("/proc/self/comm", []byte(Name), 0); err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
 func (s *supervisor) boot() error {
+	if err := hide(); err != nil {
+		return &StepError{"hide PID 1", err}
+	}
 	var err error
 	if s.config, err = receive(s.host); err != nil {
 		return err
