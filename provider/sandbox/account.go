@@ -10,9 +10,9 @@ func (c *Cloud) getAccount(*http.Request) (reply, error) {
 	}
 	return ok(object{"account": object{
 		"droplet_limit":     c.limit,
-		"floating_ip_limit": 0,
-		"reserved_ip_limit": 0,
-		"volume_limit":      0,
+		"floating_ip_limit": maxReserved,
+		"reserved_ip_limit": maxReserved,
+		"volume_limit":      maxVolumes,
 		"name":              "Sandbox",
 		"email":             "sandbox@example.com",
 		"email_verified":    true,

@@ -2,9 +2,12 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -19,12 +22,18 @@ type actionRow struct {
 	Completed *time.Time `json:"completed,omitempty"`
 	Error     string     `json:"error,omitempty"` // the API does not show it; the log does
 
+	// What an action on something other than a droplet is about. Its droplet, if
+	// there is one, is what a volume or an address goes to.
+	Resource string `json:"resource,omitempty"` // "image", "volume" or "reserved_ip"
+	Of       string `json:"of,omitempty"`       // that resource's id or address
+
 	// What the work needs to know, by its type.
 	Name   string    `json:"name,omitempty"`   // rename, snapshot
 	Size   string    `json:"size,omitempty"`   // resize
 	Disk   bool      `json:"disk,omitempty"`   // resize: the disk as well
 	Image  *imageRow `json:"image,omitempty"`  // rebuild, restore
 	Result int       `json:"result,omitempty"` // snapshot: the image that it makes
+	Amount int       `json:"amount,omitempty"` // a volume's resize: GB
 }
 
 // The statuses of an action.
@@ -45,7 +54,7 @@ type actionView struct {
 	Type         string  `json:"type"`
 	Started      string  `json:"started_at"`
 	Completed    *string `json:"completed_at"`
-	ResourceID   int     `json:"resource_id"`
+	ResourceID   *int    `json:"resource_id"` // null where the resource's id is no number
 	ResourceType string  `json:"resource_type"`
 	Region       region  `json:"region"`
 	RegionSlug   string  `json:"region_slug"`
@@ -53,14 +62,30 @@ type actionView struct {
 
 func (c *Cloud) actionView(a *actionRow) actionView {
 	v := actionView{
-		ID: a.ID, Status: a.Status, Type: a.Type, Started: timestamp(a.Started), ResourceID: a.Droplet,
-		ResourceType: "droplet", Region: *c.catalog.region(a.Region), RegionSlug: a.Region,
+		ID: a.ID, Status: a.Status, Type: a.Type, Started: timestamp(a.Started), ResourceID: a.resourceID(),
+		ResourceType: cmp.Or(a.Resource, "droplet"), Region: *c.catalog.region(a.Region), RegionSlug: a.Region,
 	}
 	if a.Completed != nil {
 		at := timestamp(*a.Completed)
 		v.Completed = &at
 	}
 	return v
+}
+
+// resourceID is the number of what an action is about, if it has one. That of
+// an address is the address.
+func (a *actionRow) resourceID() *int {
+	id := a.Droplet
+	switch a.Resource {
+	case "image":
+		id, _ = strconv.Atoi(a.Of) // it was made of a number
+	case "volume":
+		return nil
+	case "reserved_ip":
+		b := netip.MustParseAddr(a.Of).As4() // it was made of an address
+		id = int(binary.BigEndian.Uint32(b[:]))
+	}
+	return &id
 }
 
 // newAction begins an action on a droplet, which is locked until it is over.
@@ -150,7 +175,7 @@ func (c *Cloud) order(s *state, req *actionRequest, all ...*dropletRow) ([]*acti
 	switch {
 	case known && kind.admit == nil: // create and destroy have requests of their own
 		known = false
-	case slices.Contains([]string{"enable_backups", "disable_backups", "change_backup_policy", "change_kernel", "enable_ipv6"}, req.Type):
+	case slices.Contains([]string{"enable_backups", "change_backup_policy"}, req.Type):
 		return nil, notOffered("droplet actions of type " + req.Type)
 	}
 	if !known {
@@ -257,6 +282,24 @@ func refusePassword(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) err
 	return unprocessable("The sandbox sends no e-mail, so it can't tell anybody a new password. Use an SSH key, or set a password by user_data.")
 }
 
+// refuseBackups answers who would end what never began.
+func refuseBackups(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) error {
+	return unprocessable("Backups are not enabled for this Droplet.")
+}
+
+// refuseKernel answers as for every droplet of today's images: they boot the
+// kernel that is inside them.
+func refuseKernel(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) error {
+	return unprocessable("This Droplet manages its kernel itself.")
+}
+
+func admitIPv6(_ *Cloud, _ *state, d *dropletRow, _ *actionRequest, _ *actionRow) error {
+	if d.hasIPv6() {
+		return unprocessable("This Droplet already has IPv6 enabled.")
+	}
+	return nil
+}
+
 func (c *Cloud) listActions(r *http.Request) (reply, error) {
 	return c.actionsWhere(r, func(*actionRow) bool { return true })
 }
@@ -270,24 +313,19 @@ func (c *Cloud) listDropletActions(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.actionsWhere(r, func(a *actionRow) bool { return a.Droplet == id })
+	return c.actionsWhere(r, func(a *actionRow) bool { return a.Resource == "" && a.Droplet == id })
 }
 
 // actionsWhere lists actions, the newest first.
 func (c *Cloud) actionsWhere(r *http.Request, wanted func(*actionRow) bool) (reply, error) {
-	var shown []actionView
-	err := c.read(func(s *state) error {
+	return listing(c, r, "actions", func(s *state) (shown []actionView, _ error) {
 		for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.Actions))) {
 			if a := s.Actions[id]; wanted(a) {
 				shown = append(shown, c.actionView(a))
 			}
 		}
-		return nil
+		return shown, nil
 	})
-	if err != nil {
-		return reply{}, err
-	}
-	return list(r, "actions", shown)
 }
 
 func (c *Cloud) getAction(r *http.Request) (reply, error) {
@@ -299,7 +337,7 @@ func (c *Cloud) getDropletAction(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.actionWhere(r, func(a *actionRow) bool { return a.Droplet == id })
+	return c.actionWhere(r, func(a *actionRow) bool { return a.Resource == "" && a.Droplet == id })
 }
 
 // actionWhere shows the action that the path names, if it is a wanted one.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ type createRequest struct {
 	IPv6             bool       `json:"ipv6"`
 	Monitoring       bool       `json:"monitoring"`
 	UserData         string     `json:"user_data"`
-	Volumes          []any      `json:"volumes"`
+	Volumes          []volumeID `json:"volumes"`
 	Tags             []string   `json:"tags"`
 	VPC              string     `json:"vpc_uuid"`
 	PublicNetworking *bool      `json:"public_networking"`
@@ -84,6 +85,7 @@ func (c *Cloud) createDroplets(r *http.Request) (reply, error) {
 			return nil, err
 		}
 		begun, err := c.create(s, blank, names)
+		s.attachAll(req.Volumes, begun)
 		for _, a := range begun {
 			views = append(views, c.view(s, s.Droplets[a.Droplet]))
 			links = append(links, object{"id": a.ID, "rel": a.Type, "href": href(r, "/v2/actions/"+strconv.Itoa(a.ID))})
@@ -156,16 +158,26 @@ func (c *Cloud) plan(s *state, req *createRequest, count int) (dropletRow, error
 	if err != nil {
 		return dropletRow{}, err
 	}
+	vpc, err := s.vpcFor(req.VPC, place.Slug)
+	if err != nil {
+		return dropletRow{}, err
+	}
+	if err := s.checkVolumes(req.Volumes, place.Slug, count); err != nil {
+		return dropletRow{}, err
+	}
 	if err := s.addTags(req.Tags, c.now()); err != nil {
 		return dropletRow{}, err
 	}
 	d := dropletRow{
 		Region: place.Slug, Size: size.Slug, VCPUs: size.VCPUs, Memory: size.Memory, Disk: size.Disk,
-		Image: *image, Status: statusNew, UserData: req.UserData, Keys: keys,
+		Image: *image, Status: statusNew, UserData: req.UserData, Keys: keys, VPC: vpc.ID,
 		Features: []string{"private_networking"}, Tags: distinct(req.Tags), Created: c.now(),
 	}
 	if req.Monitoring {
 		d.Features = append(d.Features, "monitoring")
+	}
+	if req.IPv6 {
+		d.Features = append(d.Features, featureIPv6)
 	}
 	return d, nil
 }
@@ -179,12 +191,6 @@ func (c *Cloud) admit(req *createRequest) error {
 		return unprocessable("Tags must be at most %d", maxDropletTags)
 	case req.Backups:
 		return notOffered("backups")
-	case req.IPv6:
-		return notOffered("IPv6")
-	case len(req.Volumes) > 0:
-		return notOffered("volumes")
-	case req.VPC != "":
-		return notOffered("VPCs")
 	case req.PublicNetworking != nil && !*req.PublicNetworking:
 		return notOffered("droplets without a public network")
 	}
@@ -224,17 +230,23 @@ func (s *state) publicKeys(names references) ([]string, error) {
 	return keys, nil
 }
 
-// create adds the droplets and begins to build them.
+// create adds droplets, all or none, and begins to build them.
 func (c *Cloud) create(s *state, blank dropletRow, names []string) ([]*actionRow, error) {
-	var begun []*actionRow
-	for _, name := range names {
-		addr, err := s.nextAddr(c.usable)
-		if err != nil {
+	private, err := s.freeAddrs(s.VPCs[blank.VPC], len(names))
+	if err != nil {
+		return nil, err
+	}
+	public := make([]netip.Addr, len(names))
+	for i := range names {
+		if public[i], err = s.nextAddr(c.usable); err != nil {
 			return nil, err
 		}
+	}
+	var begun []*actionRow
+	for i, name := range names {
 		d := blank
-		d.ID, d.Name, d.Hostname, d.Addr = s.nextID(), name, name, addr
-		d.Tags = slices.Clone(blank.Tags)
+		d.ID, d.Name, d.Hostname, d.Addr, d.Private = s.nextID(), name, name, public[i], private[i]
+		d.Tags, d.Features = slices.Clone(blank.Tags), slices.Clone(blank.Features)
 		s.Droplets[d.ID] = &d
 		a := s.newAction(typeCreate, &d, c.now())
 		d.Instance = instance(a)

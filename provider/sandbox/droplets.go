@@ -29,6 +29,8 @@ type dropletRow struct {
 	Image    imageRow   `json:"image"`  // as it was when the disk was made from it
 	Status   string     `json:"status"`
 	Addr     netip.Addr `json:"addr"`
+	VPC      string     `json:"vpc,omitempty"`
+	Private  netip.Addr `json:"private"` // in the VPC
 	UserData string     `json:"user_data,omitempty"`
 	Keys     []string   `json:"keys,omitempty"` // public keys for root
 	Features []string   `json:"features"`
@@ -69,12 +71,13 @@ type dropletView struct {
 	Networks         networks  `json:"networks"`
 	Region           region    `json:"region"`
 	Tags             []string  `json:"tags"`
+	VPC              string    `json:"vpc_uuid,omitempty"`
 	GPU              *gpu      `json:"gpu_info,omitempty"`
 }
 
 type networks struct {
-	V4 []network  `json:"v4"`
-	V6 []struct{} `json:"v6"` // always empty: there is no IPv6
+	V4 []network   `json:"v4"`
+	V6 []networkV6 `json:"v6"`
 }
 
 type network struct {
@@ -84,21 +87,45 @@ type network struct {
 	Type    string `json:"type"`
 }
 
+type networkV6 struct {
+	Address string `json:"ip_address"`
+	Netmask int    `json:"netmask"`
+	Gateway string `json:"gateway"`
+	Type    string `json:"type"`
+}
+
+// featureIPv6 marks a droplet that is shown with an IPv6 address.
+const featureIPv6 = "ipv6"
+
+func (d *dropletRow) hasIPv6() bool { return slices.Contains(d.Features, featureIPv6) }
+
+// ipv6 is the IPv6 network that a droplet is shown with. Its address is one of
+// those that are kept for documentation, so that it can't be anybody's.
+func (d *dropletRow) ipv6() networkV6 {
+	a := d.Addr.As4()
+	prefix := fmt.Sprintf("2001:db8:%x:%x::", a[2], a[3])
+	return networkV6{prefix + "1001", 64, prefix + "1", "public"}
+}
+
 // view is a droplet as the API shows it now.
 func (c *Cloud) view(s *state, d *dropletRow) dropletView {
 	size := c.catalog.size(d.Size)
 	v := dropletView{
 		ID: d.ID, Name: d.Name, Memory: d.Memory, VCPUs: d.VCPUs, Disk: d.Disk, DiskInfo: localDisk(d.Disk),
 		Locked: c.busy(d), Status: d.Status, Created: timestamp(d.Created), Features: orEmpty(d.Features),
-		BackupIDs: []int{}, SnapshotIDs: s.snapshotsOf(d.ID), Image: d.Image.view(), VolumeIDs: []string{},
-		Size: *size, SizeSlug: d.Size, Networks: networks{V4: []network{}, V6: []struct{}{}},
-		Region: *c.catalog.region(d.Region), Tags: orEmpty(d.Tags), GPU: size.GPU,
+		BackupIDs: []int{}, SnapshotIDs: s.snapshotsOf(d.ID), Image: d.Image.view(), VolumeIDs: s.volumesOf(d.ID),
+		Size: *size, SizeSlug: d.Size, Networks: networks{V4: []network{}, V6: []networkV6{}},
+		Region: *c.catalog.region(d.Region), Tags: orEmpty(d.Tags), VPC: d.VPC, GPU: size.GPU,
 	}
-	if d.Status != statusNew && !c.faults.hidesAddress(d.ID) {
-		v.Networks.V4 = []network{
-			{d.Addr.String(), "255.255.0.0", "127.77.0.1", "public"},
-			{privateAddr(d.Addr).String(), "255.255.0.0", "10.77.0.1", "private"},
-		}
+	if d.Status == statusNew || c.faults.hidesAddress(d.ID) {
+		return v
+	}
+	v.Networks.V4 = []network{{d.Addr.String(), "255.255.0.0", "127.77.0.1", "public"}}
+	if vpc := s.VPCs[d.VPC]; vpc != nil {
+		v.Networks.V4 = append(v.Networks.V4, vpc.private(d))
+	}
+	if d.hasIPv6() {
+		v.Networks.V6 = []networkV6{d.ipv6()}
 	}
 	return v
 }
@@ -134,6 +161,9 @@ func (s *state) nextAddr(usable func(netip.Addr) bool) (netip.Addr, error) {
 	for _, d := range s.Droplets {
 		taken[d.Addr] = true
 	}
+	for _, ip := range s.ReservedIPs {
+		taken[ip.Addr] = true
+	}
 	for range addresses {
 		s.LastAddr = (s.LastAddr + 1) % addresses
 		a := netip.AddrFrom4([4]byte{127, 77, byte(s.LastAddr / 253), byte(s.LastAddr%253 + 2)})
@@ -154,12 +184,6 @@ func (c *Cloud) usable(a netip.Addr) bool {
 	}
 	l.Close()
 	return true
-}
-
-// privateAddr is the private address that goes with a public one.
-func privateAddr(public netip.Addr) netip.Addr {
-	a := public.As4()
-	return netip.AddrFrom4([4]byte{10, 77, a[2], a[3]})
 }
 
 // droplet is the droplet that the request's path names.

@@ -45,7 +45,7 @@ func TestCreateIsAsynchronous(t *testing.T) {
 	if err != nil || !strings.HasPrefix(public, "127.77.") {
 		t.Errorf("public address %q, %v", public, err)
 	}
-	if private, err := d.PrivateIPv4(); err != nil || !strings.HasPrefix(private, "10.77.") {
+	if private, err := d.PrivateIPv4(); err != nil || !strings.HasPrefix(private, "10.104.") {
 		t.Errorf("private address %q, %v", private, err)
 	}
 	if d.Status != statusActive || d.Locked || d.SizeSlug != "s-1vcpu-1gb" || d.Image.Slug != "debian-12-x64" || d.Region.Slug != "nyc3" {
@@ -122,9 +122,8 @@ func TestCreateRefuses(t *testing.T) {
 		"null keys":  {func(q *godo.DropletCreateRequest) { q.SSHKeys = nil }, 422, "expected an array of ids, not null"},
 		"tag":        {func(q *godo.DropletCreateRequest) { q.Tags = []string{"a b"} }, 422, `Tag "a b" may only have letters, numbers, colons, dashes and underscores, at most 255`},
 		"backups":    {func(q *godo.DropletCreateRequest) { q.Backups = true }, 501, "The sandbox does not offer backups."},
-		"IPv6":       {func(q *godo.DropletCreateRequest) { q.IPv6 = true }, 501, "The sandbox does not offer IPv6."},
-		"volumes":    {func(q *godo.DropletCreateRequest) { q.Volumes = []godo.DropletCreateVolume{{ID: "v"}} }, 501, "The sandbox does not offer volumes."},
-		"VPC":        {func(q *godo.DropletCreateRequest) { q.VPCUUID = "v" }, 501, "The sandbox does not offer VPCs."},
+		"volume":     {func(q *godo.DropletCreateRequest) { q.Volumes = []godo.DropletCreateVolume{{ID: "v"}} }, 422, `volume "v" does not exist`},
+		"VPC":        {func(q *godo.DropletCreateRequest) { q.VPCUUID = "v" }, 422, "Failed to resolve VPC"},
 		"no network": {func(q *godo.DropletCreateRequest) { q.PublicNetworking = &no }, 501, "The sandbox does not offer droplets without a public network."},
 	} {
 		t.Run(name, func(t *testing.T) {

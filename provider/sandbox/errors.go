@@ -20,6 +20,7 @@ func (r *refusal) Error() string { return r.id + ": " + r.message }
 // The messages are DigitalOcean's own where clients are known to look at them.
 const (
 	msgPending       = "Droplet already has a pending event."
+	msgVolumePending = "The volume already has a pending event."
 	msgDropletLimit  = "creating this/these droplet(s) will exceed your droplet limit"
 	msgImage         = "You specified an invalid image for Droplet creation."
 	msgSize          = "You specified an invalid size for Droplet creation."
@@ -45,6 +46,14 @@ func badRequest(format string, args ...any) *refusal {
 
 func unprocessable(format string, args ...any) *refusal {
 	return &refusal{status: http.StatusUnprocessableEntity, id: "unprocessable_entity", message: fmt.Sprintf(format, args...)}
+}
+
+func forbidden(message string) *refusal {
+	return &refusal{status: http.StatusForbidden, id: "forbidden", message: message}
+}
+
+func conflict(message string) *refusal {
+	return &refusal{status: http.StatusConflict, id: "conflict", message: message}
 }
 
 // notOffered answers for what DigitalOcean does and the sandbox does not.

@@ -248,7 +248,7 @@ func TestLatency(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		d := &dropletRow{Region: "nyc3", Size: "s-1vcpu-1gb", Image: c.catalog.distributions[0], Status: statusNew}
+		d := &dropletRow{Region: "nyc3", Size: "s-1vcpu-1gb", Image: c.catalog.distributions[0], Status: statusNew, VPC: c.state.defaultVPC("nyc3").ID}
 		err = c.begin(func(s *state) ([]*actionRow, error) { return c.create(s, *d, []string{"x"}) })
 		if err != nil {
 			t.Fatal(err)

@@ -88,10 +88,11 @@ type Cloud struct {
 	started  bool         // work is carried out
 	closed   bool
 
-	file    file
-	ctx     context.Context // ends when the cloud closes
-	cancel  context.CancelFunc
-	working sync.WaitGroup
+	file     file
+	forwards forwards
+	ctx      context.Context // ends when the cloud closes
+	cancel   context.CancelFunc
+	working  sync.WaitGroup
 }
 
 // Open loads a cloud's state, or makes a new cloud in an empty directory. The
@@ -131,6 +132,9 @@ func Open(o Options) (*Cloud, error) {
 		return nil, err
 	}
 	if c.state, err = loadState(c.file.path); err != nil {
+		return nil, err
+	}
+	if err := c.state.furnish(c.now()); err != nil {
 		return nil, err
 	}
 	if err := c.sweepImages(); err != nil {
@@ -202,7 +206,9 @@ func (c *Cloud) Start(ctx context.Context) error {
 		}
 	}
 	c.mu.Unlock()
-	return c.boot(ctx, boots)
+	err := c.boot(ctx, boots)
+	c.redirect()
+	return err
 }
 
 // boots bounds how many droplets start at the same time.
@@ -314,6 +320,7 @@ func (c *Cloud) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
+	c.forwards.close()
 	c.working.Wait()
 	return errors.Join(c.machines.Close(), c.save())
 }

@@ -223,8 +223,12 @@ func TestUnknownEndpoints(t *testing.T) {
 	r := newRig(t)
 	for path, want := range map[string]int{
 		"/v2/databases":            http.StatusNotImplemented,
-		"/v2/droplets/1/neighbors": http.StatusNotImplemented,
-		"/v2/volumes":              http.StatusNotImplemented,
+		"/v2/1-clicks":             http.StatusNotImplemented,
+		"/v2/kubernetes/clusters":  http.StatusNotImplemented,
+		"/v2/apps":                 http.StatusNotImplemented,
+		"/v2/droplets/autoscale":   http.StatusNotFound,
+		"/v2/droplets/1/neighbors": http.StatusNotFound,
+		"/v2/volumes/snapshots/x/": http.StatusNotImplemented,
 		"/v2/nonsense":             http.StatusNotFound,
 		"/v1/droplets":             http.StatusNotFound,
 		"/":                        http.StatusNotFound,

@@ -31,42 +31,49 @@ func (i *imageRow) snapshot() snapshotView {
 
 func (c *Cloud) listSnapshots(r *http.Request) (reply, error) {
 	kind := r.URL.Query().Get("resource_type")
-	var shown []snapshotView
-	err := c.read(func(s *state) error {
+	return listing(c, r, "snapshots", func(s *state) (shown []snapshotView, _ error) {
 		for _, id := range slices.Sorted(maps.Keys(s.Images)) {
 			if (kind == "" || kind == "droplet") && !c.faults.hidesSnapshot(id) {
 				shown = append(shown, s.Images[id].snapshot())
 			}
 		}
-		return nil
+		for _, v := range byAge(s.VolumeSnapshots, volumeSnapshotAge) {
+			if kind == "" || kind == "volume" {
+				shown = append(shown, v.view())
+			}
+		}
+		return shown, nil
 	})
-	if err != nil {
-		return reply{}, err
-	}
-	return list(r, "snapshots", shown)
+}
+
+// ofVolume tells whether the path names the snapshot of a volume: it has a UUID,
+// that of a droplet a number.
+func ofVolume(r *http.Request) bool {
+	_, err := strconv.Atoi(r.PathValue("snapshot"))
+	return err != nil
 }
 
 func (c *Cloud) getSnapshot(r *http.Request) (reply, error) {
+	if ofVolume(r) {
+		return c.getVolumeSnapshot(r)
+	}
 	id, err := pathID(r, "snapshot")
 	if err != nil {
 		return reply{}, err
 	}
-	var view snapshotView
-	err = c.read(func(s *state) error {
+	return c.reading(func(s *state) (object, error) {
 		i := s.Images[id]
 		if i == nil || c.faults.hidesSnapshot(id) {
-			return notFound()
+			return nil, notFound()
 		}
-		view = i.snapshot()
-		return nil
+		return object{"snapshot": i.snapshot()}, nil
 	})
-	if err != nil {
-		return reply{}, err
-	}
-	return ok(object{"snapshot": view})
 }
 
 func (c *Cloud) deleteSnapshot(r *http.Request) (reply, error) {
+	if ofVolume(r) {
+		return c.deleteVolumeSnapshot(r)
+	}
 	id, err := pathID(r, "snapshot")
 	if err != nil {
 		return reply{}, err

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 )
 
 // state is all that a cloud remembers.
@@ -22,6 +26,14 @@ type state struct {
 	Images   map[int]*imageRow   `json:"images"` // the account's own: snapshots
 	Keys     map[int]*keyRow     `json:"keys"`
 	Tags     map[string]*tagRow  `json:"tags"`
+
+	// These go by UUIDs, and reserved IPs by their addresses.
+	VPCs            map[string]*vpcRow            `json:"vpcs"`
+	Firewalls       map[string]*firewallRow       `json:"firewalls"`
+	ReservedIPs     map[string]*reservedRow       `json:"reserved_ips"`
+	Volumes         map[string]*volumeRow         `json:"volumes"`
+	VolumeSnapshots map[string]*volumeSnapshotRow `json:"volume_snapshots"`
+	Projects        map[string]*projectRow        `json:"projects"`
 }
 
 const (
@@ -47,6 +59,13 @@ func loadState(path string) (state, error) {
 		Images:   map[int]*imageRow{},
 		Keys:     map[int]*keyRow{},
 		Tags:     map[string]*tagRow{},
+
+		VPCs:            map[string]*vpcRow{},
+		Firewalls:       map[string]*firewallRow{},
+		ReservedIPs:     map[string]*reservedRow{},
+		Volumes:         map[string]*volumeRow{},
+		VolumeSnapshots: map[string]*volumeSnapshotRow{},
+		Projects:        map[string]*projectRow{},
 	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,6 +81,37 @@ func loadState(path string) (state, error) {
 		return s, fmt.Errorf("sandbox: the state in %s has version %d; this program knows %d", path, s.Version, stateVersion)
 	}
 	return s, nil
+}
+
+// furnish gives an account what every account has: a default project, and in
+// each region a default VPC in which droplets are that name none. Droplets of a
+// time before there were VPCs get a place in one, too.
+func (s *state) furnish(now time.Time) error {
+	if len(s.Projects) == 0 {
+		s.addProject(&projectRow{
+			Name: "sandbox", Purpose: "Try things out", Environment: "Development", Default: true, Created: now, Updated: now,
+		})
+	}
+	for i, place := range places {
+		if !place.closed && s.defaultVPC(place.slug) == nil {
+			s.addVPC(&vpcRow{
+				Name: "default-" + place.slug, Region: place.slug, Range: defaultRange(i), Default: true, Created: now,
+			})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Droplets)) {
+		d := s.Droplets[id]
+		if d.VPC != "" {
+			continue
+		}
+		v := s.defaultVPC(d.Region)
+		free, err := s.freeAddrs(v, 1)
+		if err != nil {
+			return fmt.Errorf("sandbox: a VPC for droplet %d: %w", id, err)
+		}
+		d.VPC, d.Private = v.ID, free[0]
+	}
+	return nil
 }
 
 // read runs f with the state, which f may not change nor keep parts of.
@@ -82,6 +132,45 @@ func (c *Cloud) write(f func(s *state) error) error {
 	c.dirty++
 	c.mu.Unlock()
 	return c.save()
+}
+
+// reading answers with what f shows of the state.
+func (c *Cloud) reading(f func(s *state) (object, error)) (reply, error) {
+	var body object
+	err := c.read(func(s *state) (err error) {
+		body, err = f(s)
+		return err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusOK, body}, nil
+}
+
+// writing answers, when it is on disk, with what f shows of what it changed.
+func (c *Cloud) writing(status int, f func(s *state) (object, error)) (reply, error) {
+	var body object
+	err := c.write(func(s *state) (err error) {
+		body, err = f(s)
+		return err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status, body}, nil
+}
+
+// listing answers with the asked-for page of what f shows of the state.
+func listing[T any](c *Cloud, r *http.Request, name string, f func(s *state) ([]T, error)) (reply, error) {
+	var shown []T
+	err := c.read(func(s *state) (err error) {
+		shown, err = f(s)
+		return err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return list(r, name, shown)
 }
 
 // save writes the state as it is now. Whoever waits for the file while another

@@ -41,10 +41,10 @@ func (s *state) addTags(names []string, now time.Time) error {
 
 // dropUnusedTag forgets the oldest tag that nothing bears, if there is one.
 func (s *state) dropUnusedTag() bool {
-	droplets, images := s.tagUse()
+	use := s.tagUse()
 	oldest := ""
 	for name, t := range s.Tags {
-		if droplets[name]+images[name] == 0 && (oldest == "" || t.Created.Before(s.Tags[oldest].Created)) {
+		if use[name].total() == 0 && (oldest == "" || t.Created.Before(s.Tags[oldest].Created)) {
 			oldest = name
 		}
 	}
@@ -52,39 +52,52 @@ func (s *state) dropUnusedTag() bool {
 	return oldest != ""
 }
 
-// tagUse counts the droplets and images that bear each tag.
-func (s *state) tagUse() (droplets, images map[string]int) {
-	droplets, images = map[string]int{}, map[string]int{}
+// bearers counts what bears a tag.
+type bearers struct{ droplets, images, volumes, snapshots int }
+
+func (b bearers) total() int { return b.droplets + b.images + b.volumes + b.snapshots }
+
+// tagUse counts what bears each tag.
+func (s *state) tagUse() map[string]bearers {
+	use := map[string]bearers{}
+	count := func(tags []string, add bearers) {
+		for _, t := range tags {
+			u := use[t]
+			use[t] = bearers{u.droplets + add.droplets, u.images + add.images, u.volumes + add.volumes, u.snapshots + add.snapshots}
+		}
+	}
 	for _, d := range s.Droplets {
-		for _, t := range d.Tags {
-			if !d.Gone {
-				droplets[t]++
-			}
+		if !d.Gone {
+			count(d.Tags, bearers{droplets: 1})
 		}
 	}
 	for _, i := range s.Images {
-		for _, t := range i.Tags {
-			images[t]++
-		}
+		count(i.Tags, bearers{images: 1})
 	}
-	return droplets, images
+	for _, v := range s.Volumes {
+		count(v.Tags, bearers{volumes: 1})
+	}
+	for _, v := range s.VolumeSnapshots {
+		count(v.Tags, bearers{snapshots: 1})
+	}
+	return use
 }
 
-func tagView(name string, droplets, images int) object {
+func tagView(name string, b bearers) object {
 	count := func(n int) object { return object{"count": n} }
 	return object{"name": name, "resources": object{
-		"count":            droplets + images,
-		"droplets":         count(droplets),
-		"images":           count(images),
-		"volumes":          count(0),
-		"volume_snapshots": count(0),
+		"count":            b.total(),
+		"droplets":         count(b.droplets),
+		"images":           count(b.images),
+		"volumes":          count(b.volumes),
+		"volume_snapshots": count(b.snapshots),
 		"databases":        count(0),
 	}}
 }
 
 // distinct is the list without repetitions, in its order.
-func distinct(names []string) []string {
-	var out []string
+func distinct[T comparable](names []T) []T {
+	var out []T
 	for _, n := range names {
 		if !slices.Contains(out, n) {
 			out = append(out, n)
@@ -105,8 +118,7 @@ func (c *Cloud) createTag(r *http.Request) (reply, error) {
 		if err := s.addTags([]string{body.Name}, c.now()); err != nil {
 			return err
 		}
-		droplets, images := s.tagUse()
-		view = tagView(body.Name, droplets[body.Name], images[body.Name])
+		view = tagView(body.Name, s.tagUse()[body.Name])
 		return nil
 	})
 	if err != nil {
@@ -118,9 +130,9 @@ func (c *Cloud) createTag(r *http.Request) (reply, error) {
 func (c *Cloud) listTags(r *http.Request) (reply, error) {
 	var shown []object
 	err := c.read(func(s *state) error {
-		droplets, images := s.tagUse()
+		use := s.tagUse()
 		for _, name := range slices.Sorted(maps.Keys(s.Tags)) {
-			shown = append(shown, tagView(name, droplets[name], images[name]))
+			shown = append(shown, tagView(name, use[name]))
 		}
 		return nil
 	})
@@ -137,8 +149,7 @@ func (c *Cloud) getTag(r *http.Request) (reply, error) {
 		if s.Tags[name] == nil {
 			return notFound()
 		}
-		droplets, images := s.tagUse()
-		view = tagView(name, droplets[name], images[name])
+		view = tagView(name, s.tagUse()[name])
 		return nil
 	})
 	if err != nil {
@@ -158,6 +169,15 @@ func (c *Cloud) deleteTag(r *http.Request) (reply, error) {
 		}
 		for _, i := range s.Images {
 			i.Tags = without(i.Tags, name)
+		}
+		for _, v := range s.Volumes {
+			v.Tags = without(v.Tags, name)
+		}
+		for _, v := range s.VolumeSnapshots {
+			v.Tags = without(v.Tags, name)
+		}
+		for _, f := range s.Firewalls {
+			f.Tags = without(f.Tags, name)
 		}
 		delete(s.Tags, name)
 		return nil
@@ -226,7 +246,15 @@ func (s *state) tagsOf(name, kind string) (*[]string, error) {
 		if i := s.Images[id]; err == nil && i != nil {
 			return &i.Tags, nil
 		}
-	case "volume", "volume_snapshot", "database":
+	case "volume":
+		if v := s.Volumes[name]; v != nil {
+			return &v.Tags, nil
+		}
+	case "volume_snapshot":
+		if v := s.VolumeSnapshots[name]; v != nil {
+			return &v.Tags, nil
+		}
+	case "database":
 		return nil, notOffered("tags on resources of type " + kind)
 	default:
 		return nil, unprocessable("resource_type %.40q is invalid", kind)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"berth/provider/sandbox/droplet"
@@ -25,6 +26,9 @@ const (
 	typeRestore       = "restore"
 	typeRename        = "rename"
 	typePasswordReset = "password_reset"
+	typeChangeKernel  = "change_kernel"
+	typeNoBackups     = "disable_backups"
+	typeEnableIPv6    = "enable_ipv6"
 )
 
 // kind is what actions of one type are.
@@ -56,6 +60,9 @@ func kinds() map[string]kind {
 		typeRestore:       {admitRestore, runRestore},
 		typeRename:        {admitRename, runRename},
 		typePasswordReset: {refusePassword, nil},
+		typeChangeKernel:  {refuseKernel, nil},
+		typeNoBackups:     {refuseBackups, nil},
+		typeEnableIPv6:    {admitIPv6, runEnableIPv6},
 	}
 }
 
@@ -93,10 +100,13 @@ func (c *Cloud) carryOut(id int) {
 	var d dropletRow
 	err := c.read(func(s *state) error {
 		row := s.Actions[id]
-		if row == nil || s.Droplets[row.Droplet] == nil {
+		if row == nil || row.Resource == "" && s.Droplets[row.Droplet] == nil {
 			return fmt.Errorf("action %d or its droplet is not in the state", id)
 		}
-		a, d = *row, *s.Droplets[row.Droplet]
+		a = *row
+		if a.Resource == "" {
+			d = *s.Droplets[a.Droplet]
+		}
 		return nil
 	})
 	if err != nil {
@@ -111,9 +121,17 @@ func (c *Cloud) carryOut(id int) {
 		return
 	}
 	if err != nil {
-		c.log.Error("an action failed", "action", a.ID, "type", a.Type, "droplet", d.ID, "error", err)
+		c.log.Error("an action failed", "action", a.ID, "type", a.Type, "droplet", a.Droplet, "error", err)
 	}
-	if err := c.finish(a, done, err); err != nil {
+	if a.Resource != "" {
+		err = c.finishErrand(a, err)
+	} else {
+		err = c.finish(a, done, err)
+	}
+	if a.Type == typeDestroy {
+		c.redirect()
+	}
+	if err != nil {
 		c.log.Error("an action's end was not saved", "action", a.ID, "type", a.Type, "error", err)
 	}
 }
@@ -137,6 +155,9 @@ func (c *Cloud) pause(d time.Duration) bool {
 func (c *Cloud) perform(a actionRow, d dropletRow) (effect, error) {
 	if c.faults.failsAction(a.Type) {
 		return nil, errors.New("scripted to fail")
+	}
+	if a.Resource != "" {
+		return nil, nil // it changes the state only, see errands
 	}
 	done, err := kinds()[a.Type].run(c.ctx, c, d, a)
 	if err == nil && a.Type == typeCreate && c.faults.vanishes() {
@@ -201,7 +222,26 @@ func runCreate(ctx context.Context, c *Cloud, d dropletRow, _ actionRow) (effect
 }
 
 func runDestroy(ctx context.Context, c *Cloud, d dropletRow, _ actionRow) (effect, error) {
-	return func(_ *Cloud, s *state, d *dropletRow) { delete(s.Droplets, d.ID) }, c.machines.Remove(ctx, d.machine())
+	return func(_ *Cloud, s *state, d *dropletRow) { s.forget(d) }, c.machines.Remove(ctx, d.machine())
+}
+
+// forget takes a droplet out of the state, and out of all that names it.
+func (s *state) forget(d *dropletRow) {
+	delete(s.Droplets, d.ID)
+	s.unassign(urn("droplet", d.machine()))
+	for _, v := range s.Volumes {
+		if v.Droplet == d.ID {
+			v.Droplet = 0
+		}
+	}
+	for _, ip := range s.ReservedIPs {
+		if ip.Droplet == d.ID {
+			ip.Droplet = 0
+		}
+	}
+	for _, f := range s.Firewalls {
+		f.Droplets = slices.DeleteFunc(f.Droplets, func(id int) bool { return id == d.ID })
+	}
 }
 
 func runPowerOn(ctx context.Context, c *Cloud, d dropletRow, _ actionRow) (effect, error) {
@@ -285,6 +325,11 @@ func (c *Cloud) replaceDisk(ctx context.Context, d dropletRow, a actionRow) (eff
 	return func(_ *Cloud, _ *state, d *dropletRow) {
 		d.Image, d.Instance, d.Status = *a.Image, instance, statusActive
 	}, c.turnOn(ctx, d)
+}
+
+// runEnableIPv6 has nothing to do on the machine, whose network is IPv4 only.
+func runEnableIPv6(context.Context, *Cloud, dropletRow, actionRow) (effect, error) {
+	return func(_ *Cloud, _ *state, d *dropletRow) { d.Features = append(slices.Clone(d.Features), featureIPv6) }, nil
 }
 
 func runRename(_ context.Context, _ *Cloud, _ dropletRow, a actionRow) (effect, error) {
