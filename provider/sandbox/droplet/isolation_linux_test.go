@@ -52,7 +52,7 @@ func TestHostIsOutOfReach(t *testing.T) {
 		"write /lib":                     "touch /lib/x",
 		"remove from /usr":               "rm /usr/bin/env",
 		"change modes in /usr":           "chmod 777 /usr/bin/env",
-		"write the tools":                "echo > /usr/local/lib/berth/tools",
+		"write the tools":                "echo > /usr/local/bin/berth-httpd",
 		"remount":                        "mount -o remount,rw /usr",
 		"mount":                          "mount -t tmpfs x /mnt",
 		"mount /proc":                    "mount -t proc x /mnt",

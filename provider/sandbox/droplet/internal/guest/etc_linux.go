@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	instanceFile = "/var/lib/cloud/data/instance-id"
+	instanceFile = cloudDir + "/instance-id"
 	hostnameFile = "/etc/hostname"
 )
 
@@ -104,12 +104,14 @@ case "$*" in
 esac
 if [ -e /var/lib/cloud/instance/boot-finished ]; then echo "status: done"; else echo "status: running"; fi
 `
+	// shutdown has several names.
 	shutdown = `#!/bin/sh
-case " $* " in
-*" -r "*) kill -HUP 1 ;;
+case "${0##*/} $* " in
+reboot*|*" -r "*) kill -HUP 1 ;;
 *) kill -TERM 1 ;;
 esac
 `
+	shutdownPath = "/usr/local/sbin/shutdown"
 )
 
 // writeSystemFiles writes what a new disk lacks. It overwrites nothing.
@@ -123,11 +125,7 @@ func writeSystemFiles() error {
 		{"/etc/shadow", "root:*:20000:0:99999:7:::\n", 0o600},
 		{"/etc/nsswitch.conf", nameServices, 0o644},
 		{"/etc/resolv.conf", "", 0o644},
-		{"/etc/environment", "", 0o644},
-		{"/usr/local/sbin/poweroff", "#!/bin/sh\nkill -TERM 1\n", 0o755},
-		{"/usr/local/sbin/halt", "#!/bin/sh\nkill -TERM 1\n", 0o755},
-		{"/usr/local/sbin/reboot", "#!/bin/sh\nkill -HUP 1\n", 0o755},
-		{"/usr/local/sbin/shutdown", shutdown, 0o755},
+		{shutdownPath, shutdown, 0o755},
 		{"/usr/local/bin/cloud-init", cloudInit, 0o755},
 	}
 	for _, name := range []string{".bashrc", ".profile"} {
@@ -144,9 +142,11 @@ func writeSystemFiles() error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	err := os.Symlink("../lib/berth/tools", "/usr/local/bin/"+HTTPName)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	for _, name := range []string{"poweroff", "halt", "reboot"} {
+		err := os.Link(shutdownPath, "/usr/local/sbin/"+name)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
-	return err
+	return nil
 }

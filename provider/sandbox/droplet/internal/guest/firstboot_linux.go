@@ -170,7 +170,11 @@ func writeSSHSettings(c cloudinit.Config) error {
 			fmt.Fprintln(&text, s.keyword, value)
 		}
 	}
-	return replace("/etc/ssh/sshd_config.d/50-cloud-init.conf", text.String(), 0o600)
+	const file = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
+	if text.Len() == 0 {
+		return os.RemoveAll(file) // an earlier instance's
+	}
+	return replace(file, text.String(), 0o600)
 }
 
 // runCommands runs what may take its time: boot commands, and on the first boot scripts and commands.

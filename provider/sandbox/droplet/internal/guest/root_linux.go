@@ -13,9 +13,8 @@ import (
 
 const (
 	ownLocal = "/.usr-local" // the droplet's own /usr/local, since /usr is the host's
-	toolsDir = "/usr/local/lib/berth"
-	// Tools is the host's file, relative to the droplet's root folder, that has the droplet's tools in it: this binary
-	// again.
+	// Tools is the host's file, relative to the droplet's root folder, that becomes the droplet's web server: this
+	// binary again.
 	Tools = "../tools"
 )
 
@@ -23,15 +22,12 @@ var (
 	// systemDirs are the host's folders in / beside /usr, where they are not links into it.
 	systemDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 	// sharedEtc are the host's folders of settings that programs in /usr rely on. None holds secrets that everybody on
-	// the host could not read.
-	sharedEtc = []string{
-		"alternatives", "ca-certificates", "crypto-policies", "fonts", "ld.so.conf.d", "perl", "pki", "python3",
-		"ssl", "terminfo",
-	}
+	// the host could not read. They are few, as are the files, because every new one makes a new droplet slower.
+	sharedEtc = []string{"alternatives", "crypto-policies", "fonts", "pki", "ssl"}
 	// copiedEtc are the host's files that a droplet starts with and may change.
 	copiedEtc = []string{
-		"bash.bashrc", "debian_version", "inputrc", "ld.so.conf", "localtime", "login.defs", "mime.types", "os-release",
-		"profile", "protocols", "services", "skel/.bash_logout", "skel/.bashrc", "skel/.profile",
+		"bash.bashrc", "localtime", "login.defs", "mime.types", "os-release", "profile", "protocols", "services",
+		"skel/.bashrc", "skel/.profile",
 	}
 	// freshEtc are copied at each boot, because they describe the host's /usr.
 	freshEtc = []string{"ld.so.cache"}
@@ -141,7 +137,7 @@ func (b *builder) take() error {
 			return err
 		}
 	}
-	if err := b.takeFrom(Tools, toolsDir+"/tools", readOnly, true); err != nil {
+	if err := b.takeFrom(Tools, "/usr/local/bin/"+HTTPName, readOnly, true); err != nil {
 		return err
 	}
 	var err error
@@ -168,8 +164,7 @@ func (b *builder) pivot() error {
 func (b *builder) skeleton() error {
 	for _, name := range []string{
 		"/usr", "/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/home", "/etc", "/etc/skel", "/var", "/var/lib",
-		"/var/log", "/var/tmp", "/var/www", "/srv", "/opt", "/mnt", "/media", ownLocal, ownLocal + "/bin",
-		ownLocal + "/sbin", ownLocal + "/lib", ownLocal + "/lib/berth",
+		"/var/log", "/var/tmp", "/srv", "/opt", "/mnt", "/media", ownLocal, ownLocal + "/bin", ownLocal + "/sbin",
 	} {
 		if err := makeDir(name); err != nil {
 			return err
