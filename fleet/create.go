@@ -53,7 +53,7 @@ func (f *Fleet) PlanCreate(ctx context.Context, rx Rx, o CreateOrder) (billing.P
 	if err := f.checkUserData(ctx, rx, o, p); err != nil {
 		return billing.Price{}, err
 	}
-	if err := f.checkCapacity(p.size, p.region); err != nil {
+	if err := f.checkCapacity(p.size, p.region, o.Owner.Tariff); err != nil {
 		return billing.Price{}, err
 	}
 	return price, f.checkServerLimit(ctx, rx, o.Owner)
@@ -180,6 +180,7 @@ func (f *Fleet) checkServerLimit(ctx context.Context, rx Rx, owner account.Princ
 type createInput struct {
 	Keys  []string  `json:"keys"`           // authorized_keys lines
 	Asked time.Time `json:"asked,omitzero"` // when the machine was asked for; zero while it certainly was not
+	Doubt bool      `json:"doubt,omitzero"` // an earlier request may have had an effect that was never seen
 }
 
 // Create carries out an order that PlanCreate has passed in the same
@@ -277,15 +278,19 @@ func noteRequest(a *Action, now time.Time) bool {
 	return true
 }
 
-// forgetRequest is the change that notes that no machine came of asking.
-func forgetRequest(_ *Fleet, _ context.Context, _ Tx, w *work) error {
-	in, err := input[createInput](w.Action)
-	if err != nil {
-		return err
+// forgetRequest is the change that notes that no machine came of asking:
+// certainly, or as far as can be seen.
+func forgetRequest(certainly bool) change {
+	return func(_ *Fleet, _ context.Context, _ Tx, w *work) error {
+		in, err := input[createInput](w.Action)
+		if err != nil {
+			return err
+		}
+		in.Asked = time.Time{}
+		in.Doubt = in.Doubt || !certainly
+		w.Action.Input = mustJSON(in)
+		return nil
 	}
-	in.Asked = time.Time{}
-	w.Action.Input = mustJSON(in)
-	return nil
 }
 
 // request asks the provider for the machine, once. Where it was asked before
@@ -296,37 +301,40 @@ func (f *Fleet) request(ctx context.Context, w work) (outcome, error) {
 	}
 	spec, err := f.spec(ctx, w)
 	if err != nil {
-		return outcome{apply: forgetRequest}, err
+		return outcome{apply: forgetRequest(true)}, err
 	}
 	m, err := f.Provider.Create(ctx, spec)
 	switch provider.KindOf(err) {
 	case "", provider.Ambiguous:
 		if err == nil {
+			f.capacity.taken()
 			return outcome{to: stageRequested, apply: adopt(m)}, nil
 		}
 		return outcome{}, err
 	}
-	return outcome{apply: forgetRequest}, err // certainly nothing was made
+	f.capacity.refused(spec, err, f.Now())
+	return outcome{apply: forgetRequest(true)}, err // certainly nothing was made
 }
 
 // findRequested looks by tag for the machine that an earlier request may have
-// made. The list may lag, so only after a while it is asked for anew.
+// made. The list may lag, so only when one that was asked for after a while
+// does not show it, it is asked for anew.
 func (f *Fleet) findRequested(ctx context.Context, w work) (outcome, error) {
-	found, err := f.Provider.Machines(ctx, string(w.Server.ID))
-	if err != nil {
-		return outcome{}, err
-	}
-	if len(found) > 0 {
-		return outcome{to: stageRequested, apply: adopt(found[0])}, nil
-	}
 	in, err := input[createInput](w.Action)
 	if err != nil {
 		return outcome{}, err
 	}
-	if f.Now().Sub(in.Asked) < f.Pace.Settle {
-		return outcome{wait: f.Pace.Poll}, nil
+	listed, err := f.machines(ctx, f.patience(w.Action))
+	if err != nil {
+		return outcome{}, err
 	}
-	return outcome{apply: forgetRequest}, nil
+	if m, ok := listed.byTag[string(w.Server.ID)]; ok {
+		return outcome{to: stageRequested, apply: adopt(m)}, nil
+	}
+	if listed.asked.Sub(in.Asked) < f.Pace.Settle {
+		return outcome{wait: f.patience(w.Action)}, nil
+	}
+	return outcome{apply: forgetRequest(false)}, nil
 }
 
 // adopt is the change that notes which machine is the server's.
@@ -373,17 +381,28 @@ func (f *Fleet) spec(ctx context.Context, w work) (provider.Spec, error) {
 	}
 	return provider.Spec{
 		Tag: string(s.ID), Tags: []string{f.Deployment}, Region: region.Provider,
-		Size: size.Machine.Slug, Image: image, UserData: boot,
+		Size: size.Machine.Slug, Image: image, UserData: boot, First: !in.Doubt,
 	}, nil
 }
 
-// awaitOn waits until the machine is on.
+// awaitOn waits until the machine is on. Where the cloud gives it an address
+// before, it may answer before the cloud's list says that it is on.
 func (f *Fleet) awaitOn(ctx context.Context, w work) (outcome, error) {
 	m, seen, err := f.machine(ctx, w)
-	if err != nil || !seen || m.State != provider.On {
-		return outcome{wait: f.Pace.Poll}, err
+	switch {
+	case err != nil || !seen:
+		return outcome{wait: f.patience(w.Action)}, err
+	case m.State == provider.On:
+		return outcome{to: stageBooting}, nil
+	case m.State != provider.Creating || !m.Addr.IsValid():
+		return outcome{wait: f.patience(w.Action)}, nil
 	}
-	return outcome{to: stageBooting}, nil
+	s := w.Server
+	s.Addr, s.SSHPort = m.Addr, m.SSHPort
+	if f.probe(ctx, s, f.patience(w.Action)) == nil {
+		return outcome{to: stageBooting}, nil
+	}
+	return outcome{wait: f.probePause(w.Action)}, nil
 }
 
 // awaitAddress waits until the machine has an address: some clouds call a
@@ -391,7 +410,7 @@ func (f *Fleet) awaitOn(ctx context.Context, w work) (outcome, error) {
 func (f *Fleet) awaitAddress(ctx context.Context, w work) (outcome, error) {
 	m, seen, err := f.machine(ctx, w)
 	if err != nil || !seen || !m.Addr.IsValid() {
-		return outcome{wait: f.Pace.Poll}, err
+		return outcome{wait: f.patience(w.Action)}, err
 	}
 	return outcome{to: stageAddress, apply: func(_ *Fleet, _ context.Context, _ Tx, w *work) error {
 		w.Server.Addr, w.Server.SSHPort = m.Addr, m.SSHPort

@@ -171,6 +171,7 @@ func remove(next string) step {
 		if err := f.Provider.Delete(ctx, id); err != nil {
 			return outcome{}, err
 		}
+		f.capacity.freed()
 		return outcome{to: next}, nil
 	}
 }

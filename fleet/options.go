@@ -45,8 +45,9 @@ type Sealer interface {
 // Prober finds out whether servers answer.
 type Prober interface {
 	// Ready connects to the server over SSH with its pinned host key and runs
-	// a command that does nothing. It returns within seconds, nil when that
-	// went well.
+	// a command that does nothing: nil when that went well. It may wait for a
+	// server that does not answer yet until ctx ends, and so notice soon when
+	// it does; or return at once, and be called again after a pause.
 	Ready(ctx context.Context, s Server, signer ssh.Signer) error
 	// Forget drops the connections to a server that restarts or ends.
 	Forget(server berth.ID)
@@ -54,7 +55,9 @@ type Prober interface {
 
 // Pace is how fast the fleet looks, tries again, and gives up.
 type Pace struct {
-	Poll     time.Duration // how often the provider is asked for all machines, and a waiting action looks
+	Poll     time.Duration // how often the provider is asked for all machines while something young waits
+	PollEach time.Duration // and no more often than this for each machine on the list
+	Probe    time.Duration // how long one step may wait for a server to answer SSH; below half a minute
 	Retry    time.Duration // the first pause after an error; it doubles each time
 	RetryMax time.Duration // the longest pause after an error
 
@@ -74,7 +77,8 @@ type Pace struct {
 // CloudPace suits real clouds.
 func CloudPace() Pace {
 	return Pace{
-		Poll: 3 * time.Second, Retry: 2 * time.Second, RetryMax: 5 * time.Minute,
+		Poll: 3 * time.Second, PollEach: 15 * time.Millisecond, Probe: 10 * time.Second,
+		Retry: 2 * time.Second, RetryMax: 5 * time.Minute,
 		Request: 10 * time.Minute, Change: 20 * time.Minute, Restore: 90 * time.Minute,
 		Connect: 10 * time.Minute, CustomBoot: 3 * time.Minute, Copy: 3 * time.Hour,
 		Settle: time.Minute, Grace: 10 * time.Minute,
@@ -85,7 +89,8 @@ func CloudPace() Pace {
 // SandboxPace suits a provider on the same machine, whose list never lags.
 func SandboxPace() Pace {
 	return Pace{
-		Poll: 100 * time.Millisecond, Retry: 100 * time.Millisecond, RetryMax: 5 * time.Second,
+		Poll: 100 * time.Millisecond, PollEach: time.Millisecond, Probe: 5 * time.Second,
+		Retry: 100 * time.Millisecond, RetryMax: 5 * time.Second,
 		Request: time.Minute, Change: 2 * time.Minute, Restore: 2 * time.Minute,
 		Connect: 90 * time.Second, CustomBoot: 10 * time.Second, Copy: 5 * time.Minute,
 		Settle: 500 * time.Millisecond, Grace: 30 * time.Second,

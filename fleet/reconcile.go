@@ -69,6 +69,7 @@ func (s *suspects) confirmed(key string, now time.Time, grace time.Duration) boo
 // the grace period, so call it every minute or so. A failed look is never taken
 // for "gone".
 func (f *Fleet) Reconcile(ctx context.Context) error {
+	ctx = provider.DefaultPriority(ctx, provider.Upkeep)
 	f.suspects.begin()
 	refreshed := f.Refresh(ctx)
 	listed, err := f.Provider.Machines(ctx, f.Deployment)

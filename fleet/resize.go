@@ -43,7 +43,7 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, owner account.P
 	if err != nil {
 		return billing.Price{}, err
 	}
-	if err := f.checkCapacity(to, region); err != nil {
+	if err := f.checkCapacity(to, region, owner.Tariff); err != nil {
 		return billing.Price{}, err
 	}
 	if err := checkFree(ctx, rx, s); err != nil {

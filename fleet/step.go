@@ -204,7 +204,7 @@ func (f *Fleet) backoff(attempt int, err error) time.Duration {
 func (f *Fleet) record(ctx context.Context, w work, st stage, out outcome, stepErr error) (again time.Duration, done bool, err error) {
 	v := f.judge(ctx, w, st, out, stepErr)
 	if v.to == "" && v.apply == nil && v.retry == 0 && v.reason == "" {
-		return max(v.wait, f.leastWait()), false, nil
+		return f.pause(v.wait), false, nil
 	}
 	var after Action
 	lost := false
@@ -243,8 +243,14 @@ func (f *Fleet) record(ctx context.Context, w work, st stage, out outcome, stepE
 	return max(v.wait, v.retry), false, nil
 }
 
-// leastWait keeps a waiting action from spinning.
-func (f *Fleet) leastWait() time.Duration { return max(f.Pace.Poll, time.Millisecond) }
+// pause is how long a step that changed nothing asks to wait. Where it does not
+// say, it must not spin.
+func (f *Fleet) pause(asked time.Duration) time.Duration {
+	if asked > 0 {
+		return asked
+	}
+	return max(f.Pace.Poll, time.Millisecond)
+}
 
 // advance changes the rows by a verdict.
 func (f *Fleet) advance(ctx context.Context, tx Tx, w *work, v verdict) error {

@@ -26,6 +26,9 @@ type Provider interface {
 	// some minutes old.
 	Catalog(ctx context.Context) (Catalog, error)
 
+	// Account is the account's standing at the cloud, as it is now.
+	Account(ctx context.Context) (Account, error)
+
 	// Create makes the machine that bears spec.Tag, at most once: where one
 	// exists already, it is returned. An error of kind Ambiguous means that
 	// the machine may or may not come to exist; calling Create again looks for
@@ -95,6 +98,10 @@ type Spec struct {
 	Size     string   // the provider's slug
 	Image    string   // the provider's slug, or a snapshot's id at the provider
 	UserData []byte   // first-boot data, as made by Boot.Encode; at most MaxUserData bytes
+
+	// First says that a machine with the tag was certainly never asked for, or
+	// each time certainly refused: there is none to look for.
+	First bool
 }
 
 // State is a machine's state.
@@ -131,6 +138,27 @@ type Snapshot struct {
 	Regions   []string
 	Created   time.Time
 }
+
+// Account is how an account stands at its cloud.
+type Account struct {
+	Standing     Standing
+	Message      string // what the cloud says about the standing, for the operator; mostly empty
+	MachineLimit int    // how many machines the account may have; 0 where that is not known
+	Machines     int    // how many it has, also those that are not Berth's
+}
+
+// Standing tells whether a cloud still serves an account.
+type Standing string
+
+// The standings of an account.
+const (
+	Good   Standing = "good"
+	Warned Standing = "warned" // served, and about to be locked unless the operator does something
+	Locked Standing = "locked" // makes no machines any more
+)
+
+// Full tells whether the account's limit allows no further machine.
+func (a Account) Full() bool { return a.MachineLimit > 0 && a.Machines >= a.MachineLimit }
 
 // Catalog is what a cloud sells.
 type Catalog struct {

@@ -74,6 +74,8 @@ type Cloud struct {
 	// something, before it has its effect.
 	During func(method string)
 
+	Standing provider.Account // what Account answers
+
 	mu        sync.Mutex
 	machines  map[string]*machine
 	snapshots map[string]*snapshot
@@ -104,6 +106,7 @@ type work struct {
 func NewCloud(clock *Clock) *Cloud {
 	return &Cloud{
 		Clock: clock, BootTime: 5 * time.Second, WorkTime: 4 * time.Second,
+		Standing: provider.Account{Standing: provider.Good},
 		machines: map[string]*machine{}, snapshots: map[string]*snapshot{},
 		works: map[provider.Ref]*work{}, faults: map[string][]Fault{}, calls: map[string]int{},
 	}
@@ -287,6 +290,9 @@ func (c *Cloud) Catalog(context.Context) (provider.Catalog, error) {
 }
 
 var disks = map[string]int{"s-1vcpu-1gb": 25, "s-2vcpu-2gb": 60, "s-4vcpu-8gb": 160}
+
+// Account implements provider.Provider.
+func (c *Cloud) Account(context.Context) (provider.Account, error) { return c.Standing, nil }
 
 // Create implements provider.Provider. Like a real cloud's adapter it can only
 // find an earlier machine that is listed.

@@ -36,6 +36,9 @@ func (k *accountKey) lock(ctx context.Context) error {
 
 func (k *accountKey) unlock() { <-k.turn }
 
+// opFindKey is the one request that counts against the limit for keys.
+const opFindKey = "look up the account's SSH key"
+
 // keyPause is how long a failure to register the key is remembered.
 const keyPause = 10 * time.Second
 
@@ -89,7 +92,7 @@ func (p *Provider) forgetKey(ctx context.Context) {
 }
 
 func (p *Provider) register(ctx context.Context) error {
-	err := p.read(ctx, "look up the account's SSH key", func(ctx context.Context) (*godo.Response, error) {
+	err := p.read(ctx, opFindKey, func(ctx context.Context) (*godo.Response, error) {
 		_, answer, err := p.client.Keys.GetByFingerprint(ctx, p.key.fingerprint)
 		return answer, err
 	})

@@ -49,6 +49,7 @@ func (p *Provider) Catalog(ctx context.Context) (provider.Catalog, error) {
 	if kept, ok := p.catalog.load(catalogAge); ok {
 		return kept, nil
 	}
+	ctx = provider.DefaultPriority(ctx, provider.Upkeep)
 	select {
 	case p.catalog.turn <- struct{}{}:
 		defer func() { <-p.catalog.turn }()

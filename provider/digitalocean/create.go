@@ -18,7 +18,8 @@ const opCreate = "create droplet"
 
 // Create makes the droplet that bears spec.Tag, as the interface says.
 //
-// It looks for the tag, then sends one request. When that gets no clear answer
+// It looks for the tag, unless the caller knows that it was never asked for, and
+// then sends one request. When that gets no clear answer
 // it looks for the tag for up to fifteen seconds and then returns an error of
 // kind Ambiguous. Called again within two minutes it only looks.
 func (p *Provider) Create(ctx context.Context, spec provider.Spec) (provider.Machine, error) {
@@ -27,12 +28,16 @@ func (p *Provider) Create(ctx context.Context, spec provider.Spec) (provider.Mac
 			Kind: provider.Invalid, Op: opCreate, Message: "a tag is needed, and no more than 64 KiB of user data",
 		}
 	}
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	a, leave, err := p.creates.enter(ctx, spec.Tag)
 	if err != nil {
 		return provider.Machine{}, err
 	}
 	defer leave()
 	id, recent := p.creates.recent(a)
+	if spec.First && !recent {
+		return p.create(ctx, spec, a)
+	}
 	m, found, err := p.tagged(ctx, spec.Tag)
 	switch {
 	case found:

@@ -5,6 +5,9 @@
 // DigitalOcean has no idempotency key, and godo's own retries have made
 // droplets twice. What became of such a request that got no clear answer is
 // found out by the droplet's unique tag. Only reading and deleting is repeated.
+//
+// All requests share one budget, which keeps them below the token's limits:
+// they wait instead of being refused.
 package digitalocean
 
 import (
@@ -51,6 +54,7 @@ type Provider struct {
 	log     *slog.Logger
 	now     berth.Clock
 
+	budget  *budget
 	creates creates
 	catalog catalog
 	key     *accountKey
@@ -89,7 +93,7 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("digitalocean: make the client: %w", err)
 	}
-	p := &Provider{client: client, sshPort: o.SSHPort, log: o.Log, now: o.Now, key: key}
+	p := &Provider{client: client, sshPort: o.SSHPort, log: o.Log, now: o.Now, key: key, budget: newBudget(o.Now)}
 	p.creates.now, p.catalog.now = o.Now, o.Now
 	p.catalog.turn = make(chan struct{}, 1)
 	return p, nil

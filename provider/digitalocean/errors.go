@@ -125,13 +125,6 @@ func pauseAsked(header http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, boundedHour)
 }
 
-func retryAfter(err error) time.Duration {
-	if e, ok := errors.AsType[*provider.Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
-}
-
 func notFound(op, what string) error {
 	return &provider.Error{Kind: provider.NotFound, Op: op, Message: "there is no " + what}
 }

@@ -217,15 +217,21 @@ func TestCreateRefused(t *testing.T) {
 	}{
 		"size sold out":     {sandbox.OutOfCapacity(), provider.OutOfCapacity},
 		"droplet limit":     {sandbox.OverLimit(), provider.Limit},
-		"too many requests": {withOp(sandbox.TooManyRequests(40*time.Second), "droplets_create"), provider.RateLimited},
+		"too many requests": {withOp(sandbox.TooManyRequests(40*time.Second), "droplets_create"), provider.RateLimited}, // later than the caller can wait
 		"locked account":    {sandbox.Refuse{Op: "droplets_create", Status: 403, Message: "Your account is locked"}, provider.Auth},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.faults.Next(1, tt.fault)
-				_, err := r.Create(t.Context(), spec("srv_1"))
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				began := time.Now()
+				_, err := r.Create(ctx, spec("srv_1"))
 				wantKind(t, "Create", err, tt.want)
+				if took := time.Since(began); took > 0 {
+					t.Errorf("it took %v to be refused", took)
+				}
 				e, _ := errors.AsType[*provider.Error](err)
 				if tt.want == provider.OutOfCapacity && (len(e.Available) == 0 || slices.Contains(e.Available, "nyc3")) {
 					t.Errorf("available elsewhere: %q", e.Available)
@@ -261,7 +267,8 @@ func TestRepetition(t *testing.T) {
 		"never answers":           {func(f *sandbox.Faults) { f.Next(tries, sandbox.ServerError("droplets_list")) }, provider.Unavailable, 5 * time.Second},
 		"drops connections":       {func(f *sandbox.Faults) { f.Next(2, sandbox.Lose{Op: "droplets_list"}) }, "", 5 * time.Second},
 		"a short limit":           {func(f *sandbox.Faults) { f.Next(1, sandbox.TooManyRequests(3*time.Second)) }, "", 4 * time.Second},
-		"a long limit":            {func(f *sandbox.Faults) { f.Next(1, sandbox.TooManyRequests(time.Minute)) }, provider.RateLimited, 0},
+		"a long limit":            {func(f *sandbox.Faults) { f.Next(1, sandbox.TooManyRequests(time.Minute)) }, "", time.Minute},
+		"limits without end":      {func(f *sandbox.Faults) { f.Next(tries, sandbox.TooManyRequests(time.Minute)) }, provider.RateLimited, 3 * time.Minute},
 		"hangs once":              {func(f *sandbox.Faults) { f.Next(1, sandbox.Hang{Op: "droplets_list"}) }, "", requestTime + time.Second},
 		"unauthorised":            {func(f *sandbox.Faults) { f.Next(1, sandbox.Refuse{Status: 401}) }, provider.Auth, 0},
 	} {

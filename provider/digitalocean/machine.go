@@ -48,6 +48,7 @@ func (p *Provider) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return nil // no droplet has such an id: it is gone
 	}
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	err = p.remove(ctx, "delete droplet", func(ctx context.Context) (*godo.Response, error) {
 		return p.client.Droplets.Delete(ctx, n)
 	})

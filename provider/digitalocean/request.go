@@ -2,7 +2,9 @@ package digitalocean
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -19,22 +21,47 @@ const (
 
 	// firstPause is the pause before the second try; each further one doubles.
 	firstPause = 250 * time.Millisecond
-
-	// longestPause is how long a rate limit may ask to wait before the caller is
-	// told instead.
-	longestPause = 5 * time.Second
 )
 
 // request is one call of godo's.
 type request func(context.Context) (*godo.Response, error)
 
-// once sends a request that changes something. Without a clear answer the
-// error's kind is Ambiguous.
-func (p *Provider) once(ctx context.Context, op string, send request) error {
+// send sends a request when its turn comes, once. Waiting for the turn takes
+// none of the request's own time.
+func (p *Provider) send(ctx context.Context, op string, changes bool, send request) error {
+	keys := op == opFindKey
+	if err := p.budget.enter(ctx, op, keys); err != nil {
+		return err
+	}
 	limited, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	_, err := send(limited)
-	return asError(ctx, op, err, true)
+	answer, err := send(limited)
+	var seen *http.Response
+	if answer != nil {
+		seen = answer.Response
+	}
+	p.budget.leave(provider.PriorityOf(ctx), keys, seen)
+	return asError(ctx, op, err, changes)
+}
+
+// once sends a request that changes something. Without a clear answer the
+// error's kind is Ambiguous. Only where the answer was that there are too many
+// requests, and so nothing was done, it is sent again.
+func (p *Provider) once(ctx context.Context, op string, send request) error {
+	for try := 1; ; try++ {
+		err := p.send(ctx, op, true, send)
+		if !throttled(err) || try == tries {
+			return err
+		}
+		p.log.Warn("too many requests, one is sent again in its turn", "op", op, "try", try, "error", err)
+	}
+}
+
+// throttled tells whether DigitalOcean refused a request for its limits on
+// them. The budget knows then for how long it asked to wait.
+func throttled(err error) bool {
+	_, answered := errors.AsType[*godo.ErrorResponse](err)
+	return answered && provider.KindOf(err) == provider.RateLimited
 }
 
 // read sends a request that changes nothing, some times where that helps.
@@ -55,10 +82,8 @@ func (p *Provider) remove(ctx context.Context, op string, send request) error {
 func (p *Provider) repeat(ctx context.Context, op string, changes bool, send request) error {
 	pause := firstPause
 	for try := 1; ; try++ {
-		limited, cancel := context.WithTimeout(ctx, requestTime)
-		_, err := send(limited)
-		cancel()
-		if err = asError(ctx, op, err, changes); err == nil {
+		err := p.send(ctx, op, changes, send)
+		if err == nil {
 			return nil
 		}
 		wait, again := worthRepeating(err, pause)
@@ -79,11 +104,8 @@ func worthRepeating(err error, pause time.Duration) (time.Duration, bool) {
 	switch provider.KindOf(err) {
 	case provider.Unavailable, provider.Ambiguous:
 		return pause/2 + rand.N(pause), true // spread, so that clients don't come back all at once
-	case provider.RateLimited:
-		wait := max(retryAfter(err), pause)
-		return wait, wait <= longestPause
 	}
-	return 0, false
+	return 0, throttled(err) // the budget makes it wait
 }
 
 // sleep returns after d, or with the context's error when that ends first.

@@ -46,6 +46,7 @@ func (p *Provider) DeleteSnapshot(ctx context.Context, id string) error {
 	if id == "" || strings.Trim(id, "0123456789") != "" {
 		return nil // no snapshot of a droplet has such an id: it is gone
 	}
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	return p.remove(ctx, "delete snapshot", func(ctx context.Context) (*godo.Response, error) {
 		return p.client.Snapshots.Delete(ctx, id)
 	})

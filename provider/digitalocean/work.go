@@ -27,6 +27,7 @@ const shutdownTime = time.Minute
 // SetPower turns a droplet on, or asks its system to shut down. Check cuts the
 // power of one that is still on a minute later.
 func (p *Provider) SetPower(ctx context.Context, id string, on bool) (provider.Ref, error) {
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	d, err := p.droplet(ctx, id)
 	if err != nil {
 		return "", err
@@ -55,6 +56,7 @@ func (p *Provider) SetPower(ctx context.Context, id string, on bool) (provider.R
 
 // Restart asks a droplet's system to reboot. One that is off is Invalid.
 func (p *Provider) Restart(ctx context.Context, id string) (provider.Ref, error) {
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	d, err := p.droplet(ctx, id)
 	if err != nil {
 		return "", err
@@ -67,6 +69,7 @@ func (p *Provider) Restart(ctx context.Context, id string) (provider.Ref, error)
 // SetSize resizes a droplet that is off, with its disk, which can only grow.
 // One that is on is Invalid.
 func (p *Provider) SetSize(ctx context.Context, id, size string) (provider.Ref, error) {
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	d, err := p.droplet(ctx, id)
 	if err != nil || d.SizeSlug == size && !d.Locked {
 		return "", err
@@ -80,6 +83,7 @@ func (p *Provider) SetSize(ctx context.Context, id, size string) (provider.Ref, 
 // means a fresh disk. First-boot data runs again, except from a snapshot of
 // this very droplet, which has it behind itself.
 func (p *Provider) SetImage(ctx context.Context, id, from string) (provider.Ref, error) {
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	d, err := p.droplet(ctx, id)
 	if err != nil {
 		return "", err
@@ -95,6 +99,7 @@ func (p *Provider) SetImage(ctx context.Context, id, from string) (provider.Ref,
 // TakeSnapshot starts a snapshot. Where one of that name is finished, there is
 // nothing left to do; while one is under way the answer is Conflict.
 func (p *Provider) TakeSnapshot(ctx context.Context, id, name string) (provider.Ref, error) {
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	d, err := p.droplet(ctx, id)
 	if err != nil {
 		return "", err
@@ -188,6 +193,7 @@ func (p *Provider) checkOff(ctx context.Context, id string, asked time.Time) (pr
 		return provider.Running, nil
 	}
 	p.log.Info("a droplet did not shut down by itself, its power is cut", "droplet", d.ID)
+	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	_, err = p.act(ctx, "cut droplet's power", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
 		return p.client.DropletActions.PowerOff(ctx, d.ID)
 	})
