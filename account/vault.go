@@ -1,7 +1,8 @@
 package account
 
 import (
-	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -19,18 +20,23 @@ import (
 // The bounds of a vault.
 const (
 	maxKeyFile = 64 << 10
-	maxKeys    = 16      // present and former master keys
-	maxSealed  = 1 << 20 // bytes of one secret, before sealing
-	overhead   = 64 << 10
+	maxKeys    = 16                // present and former master keys
+	maxSealed  = 1 << 20           // bytes of one secret, before sealing
+	overhead   = 28                // bytes that sealing adds: a nonce and a tag
 	maxDerived = 255 * sha256.Size // what HKDF can give
 )
 
 // Vault seals secrets that are kept in the store, and derives keys. The present
 // master key seals; former ones still open what they sealed. A vault may be
 // used concurrently and shows nothing of its keys when it is printed.
+//
+// Sealing is AES-256-GCM with random nonces, under a key derived from the master
+// key. The master key is an age identity, which age-keygen makes; age's own
+// format agrees on a new key for each secret, which takes hundreds of times as
+// long and protects no better where sealer and opener are the same.
 type Vault struct {
 	present *age.X25519Identity
-	all     []age.Identity // the present one first
+	ciphers []cipher.AEAD // the present key's first
 }
 
 // OpenVault reads the master keys from a file, which only its owner may be able
@@ -70,15 +76,32 @@ func NewVault(text string) (*Vault, error) {
 		if v.present == nil {
 			v.present = identity
 		}
-		v.all = append(v.all, identity)
+		sealing, err := newCipher(identity)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		v.ciphers = append(v.ciphers, sealing)
 	}
 	if v.present == nil {
 		return nil, errors.New("there is no master key in it; `age-keygen` makes one")
 	}
-	if len(v.all) > maxKeys {
-		return nil, fmt.Errorf("%d master keys are more than %d", len(v.all), maxKeys)
+	if len(v.ciphers) > maxKeys {
+		return nil, fmt.Errorf("%d master keys are more than %d", len(v.ciphers), maxKeys)
 	}
 	return v, nil
+}
+
+// newCipher is what seals under a master key.
+func newCipher(identity *age.X25519Identity) (cipher.AEAD, error) {
+	key, err := derive(identity, "seal", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // Seal encrypts a secret of at most 1 MiB with the present master key.
@@ -86,18 +109,7 @@ func (v *Vault) Seal(plain []byte) ([]byte, error) {
 	if len(plain) > maxSealed {
 		return nil, fmt.Errorf("seal: a secret of %d bytes is larger than %d", len(plain), maxSealed)
 	}
-	var sealed bytes.Buffer
-	w, err := age.Encrypt(&sealed, v.present.Recipient())
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	if _, err := w.Write(plain); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	return sealed.Bytes(), nil
+	return v.ciphers[0].Seal(nil, nil, plain, nil), nil
 }
 
 // Open decrypts what Seal made, by whichever master key sealed it.
@@ -105,15 +117,12 @@ func (v *Vault) Open(sealed []byte) ([]byte, error) {
 	if len(sealed) > maxSealed+overhead {
 		return nil, fmt.Errorf("open: %d sealed bytes are too many", len(sealed))
 	}
-	r, err := age.Decrypt(bytes.NewReader(sealed), v.all...)
-	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+	for _, c := range v.ciphers {
+		if plain, err := c.Open(nil, nil, sealed, nil); err == nil {
+			return plain, nil
+		}
 	}
-	plain, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
-	}
-	return plain, nil
+	return nil, errors.New("open: sealed with another master key, or changed since")
 }
 
 // Derive is n secret bytes (at most 8160) for a purpose, the same each time for
@@ -122,7 +131,11 @@ func (v *Vault) Derive(purpose string, n int) ([]byte, error) {
 	if n < 1 || n > maxDerived {
 		return nil, fmt.Errorf("derive: %d bytes are not from 1 to %d", n, maxDerived)
 	}
-	return hkdf.Key(sha256.New, []byte(v.present.String()), nil, "berth "+purpose, n)
+	return derive(v.present, purpose, n)
+}
+
+func derive(identity *age.X25519Identity, purpose string, n int) ([]byte, error) {
+	return hkdf.Key(sha256.New, []byte(identity.String()), nil, "berth "+purpose, n)
 }
 
 // String hides the keys.
