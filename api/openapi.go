@@ -163,14 +163,15 @@ func describeStream(o *huma.Operation, op *ops.Operation) {
 // failures are the statuses that a route may answer with, and their codes.
 func failures(op *ops.Operation, route ops.Route) map[int][]string {
 	codes := []berth.Code{berth.InvalidInput, berth.RateLimited, berth.Internal}
+	codes = append(codes, berth.Unauthenticated, berth.Suspended) // also where no key is needed
 	if op.Access == ops.Identified {
-		codes = append(codes, berth.Unauthenticated, berth.PaymentRequired, berth.Suspended)
+		codes = append(codes, berth.PaymentRequired)
 	}
 	if strings.Contains(route.Path, "{") {
 		codes = append(codes, berth.NotFound)
 	}
 	if op.Priced {
-		codes = append(codes, berth.InsufficientBalance, berth.BudgetExceeded, berth.QuoteExpired, berth.QuoteMismatch)
+		codes = append(codes, berth.NotFound, berth.InsufficientBalance, berth.BudgetExceeded, berth.QuoteExpired, berth.QuoteMismatch)
 	}
 	if op.Changes() {
 		codes = append(codes, berth.Conflict, berth.IdempotencyConflict)
@@ -178,11 +179,29 @@ func failures(op *ops.Operation, route ops.Route) map[int][]string {
 	if strings.HasPrefix(op.Doc.Tag, "Work") {
 		codes = append(codes, berth.Unreachable, berth.RemoteFailed)
 	}
+	if route.HasBody() || route.Raw != ops.NotRaw {
+		codes = append(codes, berth.TooLarge)
+	}
+	for name := range op.Input.Properties {
+		codes = append(codes, inputFailures[name]...)
+	}
+	slices.Sort(codes)
 	out := map[int][]string{}
-	for _, c := range codes {
+	for _, c := range slices.Compact(codes) {
 		out[statuses[c]] = append(out[statuses[c]], string(c))
 	}
 	return out
+}
+
+// inputFailures are the codes that come with an input of that name.
+var inputFailures = map[string][]berth.Code{
+	"region":      {berth.UnknownRegion, berth.OutOfCapacity, berth.LimitReached},
+	"size":        {berth.UnknownSize, berth.OutOfCapacity},
+	"image":       {berth.UnknownImage},
+	"id":          {berth.NotFound, berth.Conflict},
+	"snapshot_id": {berth.NotFound, berth.SnapshotTooLarge},
+	"ssh_key_ids": {berth.NotFound},
+	"public_key":  {berth.LimitReached},
 }
 
 func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {

@@ -41,6 +41,9 @@ var statuses = map[berth.Code]int{
 	berth.Internal:            http.StatusInternalServerError,
 }
 
+// Status is the HTTP status of a code.
+func Status(code berth.Code) int { return statuses[code] }
+
 // Problem is an error as RFC 9457 has it, with Berth's code and hint.
 type Problem struct {
 	Type       string        `json:"type" example:"urn:berth:error:unknown_region"`

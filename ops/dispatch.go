@@ -50,31 +50,38 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 	if bindErr != nil && !call.Bare {
 		return nil, bindErr
 	}
-	req, err := s.identify(ctx, op, call)
-	if err != nil {
+	t := task{System: s, op: op, call: call, in: in}
+	// Who calls and, where nothing is to be changed, what the answer is come from
+	// one snapshot.
+	err := s.store.Read(ctx, func(rx Rx) (err error) {
+		if t.req, err = identify(ctx, rx, op, call); err != nil || t.req == nil || bindErr != nil {
+			return err
+		}
+		t.caller = t.req.Principal.ID
+		if op.read != nil && len(call.Key) <= maxKey {
+			t.out, err = t.read(ctx, rx)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if req == nil {
+	case t.req == nil:
 		return nil, s.demand(ctx, op, in, bindErr)
-	}
-	if bindErr != nil {
+	case bindErr != nil:
 		return nil, bindErr
-	}
-	if len(call.Key) > maxKey {
+	case len(call.Key) > maxKey:
 		return nil, berth.Errorf(berth.InvalidInput, "the idempotency key has %d characters; at most %d are allowed", len(call.Key), maxKey)
+	case op.read != nil:
+		return t.found(), nil
 	}
-	t := task{s, op, call, req, in, nil, req.Principal.ID}
 	if t.hash, err = canonical(in); err != nil {
 		return nil, err
 	}
-	switch {
-	case op.read != nil:
-		return t.read(ctx)
-	case op.commit != nil:
+	if op.commit != nil {
 		return t.commit(ctx)
-	default:
-		return t.run(ctx)
 	}
+	return t.run(ctx)
 }
 
 // task is one identified, validated call on its way through Dispatch.

@@ -29,6 +29,7 @@ import (
 type fronts struct {
 	w   *opstest.World
 	api *api.API
+	doc *huma.OpenAPI
 	mcp *server.MCPServer
 }
 
@@ -40,7 +41,7 @@ func newFronts(t *testing.T, w *opstest.World) *fronts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fronts{w: w, mcp: srv, api: api.New(api.Options{
+	return &fronts{w: w, mcp: srv, doc: api.Document(w.System.Table(), "test"), api: api.New(api.Options{
 		System: w.System, Now: w.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
 		Ready: func(context.Context) error { return nil },
 		Credentials: func(r *http.Request) []ops.Credential {
@@ -89,7 +90,8 @@ func compare(t *testing.T, front string, got said, want *berth.Error) {
 func (f *fronts) overHTTP(t *testing.T, op *ops.Operation, c refusal) (out said, ok bool) {
 	t.Helper()
 	var r *http.Request
-	for _, route := range op.Routes {
+	var route ops.Route
+	for _, route = range op.Routes {
 		if r, ok = request(op, route, c.args); ok {
 			break
 		}
@@ -106,7 +108,18 @@ func (f *fronts) overHTTP(t *testing.T, op *ops.Operation, c refusal) (out said,
 	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
 		t.Fatalf("HTTP answers %d %.300s", w.Code, w.Body)
 	}
+	if op.Access != ops.Operator && !f.documents(route, w.Code, out.Code) {
+		t.Errorf("the OpenAPI document does not say that %s %s may answer %d %s", route.Method, route.Path, w.Code, out.Code)
+	}
 	return out, true
+}
+
+// documents tells whether the OpenAPI document names an error of a route.
+func (f *fronts) documents(route ops.Route, status int, code berth.Code) bool {
+	item := f.doc.Paths[route.Path]
+	described := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete}[route.Method]
+	res := described.Responses[strconv.Itoa(status)]
+	return res != nil && strings.Contains(res.Description, string(code))
 }
 
 // request is a call as HTTP has it; not ok where a URL can't express it.

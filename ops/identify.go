@@ -12,13 +12,13 @@ import (
 
 // identify makes a Request from the call's credentials, verifying only. It is
 // nil where the operation needs somebody and nobody was named.
-func (s *System) identify(ctx context.Context, op *Operation, call *Call) (*Request, error) {
+func identify(ctx context.Context, rx Rx, op *Operation, call *Call) (*Request, error) {
 	req := &Request{Operation: op.Name, Sink: call.Sink, Body: call.Body, Open: call.Open}
 	if req.Sink == nil {
 		req.Sink = noSink{}
 	}
 	for _, c := range call.Creds {
-		if err := s.accept(ctx, req, c); err != nil {
+		if err := req.accept(ctx, rx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -32,27 +32,25 @@ func (s *System) identify(ctx context.Context, op *Operation, call *Call) (*Requ
 	return req, nil
 }
 
-func (s *System) accept(ctx context.Context, req *Request, c Credential) error {
-	return s.store.Read(ctx, func(rx Rx) error {
-		var err error
-		switch c.Scheme {
-		case BearerScheme:
-			req.Principal, req.Key, err = account.Authenticate(ctx, rx, c.Token)
-		case LocalScheme:
-			req.Principal, err = rx.LocalPrincipal(ctx)
-			if err == nil && req.Principal.Suspended {
-				err = berth.Errorf(berth.Suspended, "the local account is suspended").
-					Hinted("the operator lifts it: berth account update local --no-suspended")
-			}
-		case OperatorScheme:
-			req.Principal, err = rx.LocalPrincipal(ctx)
-			req.Operator = true
-		default:
-			err = berth.Errorf(berth.Unauthenticated, "%q is no way to identify oneself here", c.Scheme).
-				Hinted("send an API key as \"Authorization: Bearer berth_…\"")
+// accept makes the request that of whom a credential proves.
+func (r *Request) accept(ctx context.Context, rx Rx, c Credential) (err error) {
+	switch c.Scheme {
+	case BearerScheme:
+		r.Principal, r.Key, err = account.Authenticate(ctx, rx, c.Token)
+	case LocalScheme:
+		r.Principal, err = rx.LocalPrincipal(ctx)
+		if err == nil && r.Principal.Suspended {
+			err = berth.Errorf(berth.Suspended, "the local account is suspended").
+				Hinted("the operator lifts it: berth account update local --no-suspended")
 		}
-		return err
-	})
+	case OperatorScheme:
+		r.Principal, err = rx.LocalPrincipal(ctx)
+		r.Operator = true
+	default:
+		err = berth.Errorf(berth.Unauthenticated, "%q is no way to identify oneself here", c.Scheme).
+			Hinted("send an API key as \"Authorization: Bearer berth_…\"")
+	}
+	return err
 }
 
 // authorise reads the operation's subject and checks that it is the caller's.

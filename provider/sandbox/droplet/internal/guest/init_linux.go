@@ -58,6 +58,7 @@ type StepError struct {
 	Err  error
 }
 
+// Error implements error.
 func (e *StepError) Error() string { return e.Step + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
