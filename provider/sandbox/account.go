@@ -17,7 +17,7 @@ func (c *Cloud) getAccount(*http.Request) (reply, error) {
 		"email":             "sandbox@example.com",
 		"email_verified":    true,
 		"uuid":              uuid,
-		"status":            "active",
+		"status":            c.faults.accountStatus(),
 		"status_message":    "",
 		"team":              object{"uuid": uuid, "name": "Sandbox"},
 	}})

@@ -22,6 +22,8 @@ type actionRow struct {
 	Completed *time.Time `json:"completed,omitempty"`
 	Error     string     `json:"error,omitempty"` // the API does not show it; the log does
 
+	Takes time.Duration `json:"takes,omitempty"` // before it is carried out
+
 	// What an action on something other than a droplet is about. Its droplet, if
 	// there is one, is what a volume or an address goes to.
 	Resource string `json:"resource,omitempty"` // "image", "volume" or "reserved_ip"

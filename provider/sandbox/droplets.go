@@ -286,14 +286,12 @@ func (c *Cloud) deleteDropletsByTag(r *http.Request) (reply, error) {
 }
 
 // destroy begins to delete droplets: all of them, or none where one is busy.
-// They are not shown any more unless their deletion is to take time.
 func (c *Cloud) destroy(s *state, all ...*dropletRow) ([]*actionRow, error) {
 	if slices.ContainsFunc(all, c.busy) {
 		return nil, unprocessable(msgPending)
 	}
 	var begun []*actionRow
 	for _, d := range all {
-		d.Gone = c.latency(typeDestroy) <= 0
 		begun = append(begun, s.newAction(typeDestroy, d, c.now()))
 	}
 	return begun, nil

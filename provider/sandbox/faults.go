@@ -1,21 +1,28 @@
 package sandbox
 
 import (
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Faults is a script of what goes wrong. Its methods may be called at any time
-// and concurrently. A nil *Faults is none.
+// Faults say what goes wrong: by script, or with a probability. Their methods
+// may be called at any time and concurrently. A nil *Faults is none.
 type Faults struct {
+	// Rand draws numbers from 0 to below 1; nil is math/rand. It is set before
+	// first use, and called under a lock.
+	Rand func() float64
+
 	mu     sync.Mutex
+	last   int // the last number given to a fault
 	script []*scripted
 	veils  map[int]*veil // by the id of a droplet or a snapshot
 }
 
-// Fault is something that goes wrong: Refuse, Lose, Hang, ListLag,
-// EarlyNotFound, NoAddress, Vanish, FailAction or SnapshotLag.
+// Fault is something that goes wrong: Refuse, Lose, Hang, Delay, Slow, ListLag,
+// EarlyNotFound, NoAddress, Vanish, FailAction, SnapshotLag or AccountStatus.
 type Fault interface{ isFault() }
 
 // Refuse answers calls of an operation with an error, and does nothing.
@@ -61,6 +68,12 @@ type FailAction struct{ Type string }
 // completed. Until then no snapshot is visible, faults or not.
 type SnapshotLag struct{ Reads int }
 
+// AccountStatus shows the account as "warning" or "locked".
+type AccountStatus struct{ Status string }
+
+func (AccountStatus) isFault() {}
+func (Delay) isFault()         {}
+func (Slow) isFault()          {}
 func (Refuse) isFault()        {}
 func (Lose) isFault()          {}
 func (Hang) isFault()          {}
@@ -86,6 +99,16 @@ func OverLimit() Refuse {
 	return Refuse{Op: "droplets_create", Status: http.StatusUnprocessableEntity, ID: "unprocessable_entity", Message: msgDropletLimit}
 }
 
+// TryAgain is what an operation answers now and then for no reason.
+func TryAgain(op string) Refuse {
+	return Refuse{Op: op, Status: http.StatusUnprocessableEntity, ID: "unprocessable_entity", Message: "There was a problem, please try again."}
+}
+
+// DuplicateKey is what creating an SSH key answers that the account has.
+func DuplicateKey() Refuse {
+	return Refuse{Op: "sshKeys_create", Status: http.StatusUnprocessableEntity, ID: "unprocessable_entity", Message: msgKeyInUse}
+}
+
 // TooManyRequests is what any operation answers to a burst.
 func TooManyRequests(retryAfter time.Duration) Refuse {
 	return Refuse{Status: http.StatusTooManyRequests, ID: "too_many_requests", Message: "Too many requests", RetryAfter: retryAfter}
@@ -96,10 +119,14 @@ func ServerError(op string) Refuse {
 	return Refuse{Op: op, Status: http.StatusServiceUnavailable, ID: "service_unavailable", Message: "Server Error"}
 }
 
-// scripted is a fault that so many calls, droplets or actions are to meet.
+// scripted is a fault that so many calls, droplets or actions are to meet, or
+// each with a probability.
 type scripted struct {
-	fault Fault
-	left  int
+	number int
+	fault  Fault
+	left   int
+	chance float64
+	hits   int // how often it was met
 }
 
 // veil hides a droplet, or a snapshot, for so many reads.
@@ -109,12 +136,45 @@ type veil struct{ lists, gets, addresses, snapshots int }
 // fault is about, meet the fault. Of several faults about the same, the one
 // that was given first comes first.
 func (f *Faults) Next(n int, fault Fault) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.script = append(f.script, &scripted{fault, n})
+	f.add(&scripted{fault: fault, left: n})
 }
 
-// Left is how often something is still to go wrong, as scripted.
+// Chance has each call, new droplet, action or snapshot, whichever the fault is
+// about, meet the fault with a probability from 0 to 1. What Next scripted comes
+// first.
+func (f *Faults) Chance(probability float64, fault Fault) {
+	f.add(&scripted{fault: fault, chance: probability})
+}
+
+// add forgets what is used up, so that a long life needs no more room.
+func (f *Faults) add(s *scripted) scripted {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last++
+	s.number = f.last
+	f.script = append(slices.DeleteFunc(f.script, (*scripted).over), s)
+	return *s
+}
+
+func (s *scripted) over() bool { return s.left <= 0 && s.chance <= 0 }
+
+// Clear ends all faults. What they have hidden already comes into sight.
+func (f *Faults) Clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script, f.veils = nil, nil
+}
+
+// end takes one fault out of force, and tells whether it was in force.
+func (f *Faults) end(number int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.script)
+	f.script = slices.DeleteFunc(f.script, func(s *scripted) bool { return s.number == number })
+	return len(f.script) < before
+}
+
+// Left is how often something is still to go wrong, as Next scripted.
 func (f *Faults) Left() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,10 +196,25 @@ func take[T Fault](f *Faults, about func(T) bool) (T, bool) {
 	for _, s := range f.script {
 		if fault, ok := s.fault.(T); ok && s.left > 0 && about(fault) {
 			s.left--
+			s.hits++
+			return fault, true
+		}
+	}
+	for _, s := range f.script {
+		if fault, ok := s.fault.(T); ok && s.chance > 0 && about(fault) && f.draw() < s.chance {
+			s.hits++
 			return fault, true
 		}
 	}
 	return none, false
+}
+
+// draw is a random number from 0 to below 1. The caller holds f.mu.
+func (f *Faults) draw() float64 {
+	if f.Rand != nil {
+		return f.Rand()
+	}
+	return rand.Float64()
 }
 
 func every[T Fault](T) bool { return true }
@@ -180,6 +255,15 @@ func wait(r *http.Request, d time.Duration) {
 	case <-over:
 	case <-r.Context().Done():
 	}
+}
+
+// accountStatus is how the account is shown.
+func (f *Faults) accountStatus() string {
+	a, ok := take(f, every[AccountStatus])
+	if !ok {
+		return "active"
+	}
+	return a.Status
 }
 
 func (f *Faults) failsAction(kind string) bool {

@@ -174,7 +174,7 @@ func (c *Cloud) replace(s *state, f *firewallRow, fresh firewallRow) error {
 	if err := fresh.check(s); err != nil {
 		return err
 	}
-	fresh.Applied = c.now().Add(c.latency(typeFirewall))
+	fresh.Applied = c.now().Add(c.takes(typeFirewall))
 	*f = fresh
 	return nil
 }

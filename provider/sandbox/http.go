@@ -38,6 +38,11 @@ func (c *Cloud) serve(rt route, w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 
 	rep, err := c.answer(rt, w, r)
+	c.respond(rt.op, id, w, r, rep, err)
+}
+
+// respond sends an answer, or what went wrong.
+func (c *Cloud) respond(op, id string, w http.ResponseWriter, r *http.Request, rep reply, err error) {
 	if r.Context().Err() != nil {
 		return // nobody is listening any more
 	}
@@ -50,7 +55,7 @@ func (c *Cloud) serve(rt route, w http.ResponseWriter, r *http.Request) {
 	}
 	shown := asRefusal(err)
 	if shown.status == http.StatusInternalServerError {
-		c.log.Error("request failed", "op", rt.op, "request", id, "error", err)
+		c.log.Error("request failed", "op", op, "request", id, "error", err)
 	}
 	if shown.retryAfter > 0 {
 		w.Header().Set("retry-after", strconv.Itoa(int(math.Ceil(shown.retryAfter.Seconds()))))
@@ -60,13 +65,13 @@ func (c *Cloud) serve(rt route, w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Cloud) answer(rt route, w http.ResponseWriter, r *http.Request) (reply, error) {
-	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if subtle.ConstantTimeCompare([]byte(given), []byte(c.token)) != 1 {
-		return reply{}, unauthorized()
+	if err := c.identify(r); err != nil {
+		return reply{}, err
 	}
 	if err := c.rate.admit(rt.op, w.Header()); err != nil {
 		return reply{}, err
 	}
+	c.faults.delay(rt.op, r)
 	if err := c.faults.before(rt.op); err != nil {
 		return reply{}, err
 	}
@@ -75,6 +80,15 @@ func (c *Cloud) answer(rt route, w http.ResponseWriter, r *http.Request) (reply,
 		return reply{}, err
 	}
 	return rep, c.faults.after(rt.op, r)
+}
+
+// identify refuses a request without the token.
+func (c *Cloud) identify(r *http.Request) error {
+	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if subtle.ConstantTimeCompare([]byte(given), []byte(c.token)) != 1 {
+		return unauthorized()
+	}
+	return nil
 }
 
 func (c *Cloud) send(w io.Writer, body object) {

@@ -172,6 +172,9 @@ func (c *Cloud) routes() http.Handler {
 			mux.HandleFunc(rt.pattern, serve)
 		}
 	}
+	if c.control {
+		c.controlRoutes(mux)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, volumeSnapshots) {
 			snapshots.ServeHTTP(w, r)

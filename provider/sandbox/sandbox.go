@@ -60,8 +60,12 @@ type Options struct {
 	// DropletLimit is the account's bound on droplets; 0 means 200.
 	DropletLimit int
 
-	// Faults go wrong as scripted; nil is none.
+	// Faults go wrong; nil is none, until Control adds some.
 	Faults *Faults
+
+	// Control serves /sandbox/faults beside the API, where whoever has the token
+	// lists, adds and ends faults.
+	Control bool
 }
 
 const defaultDropletLimit = 200
@@ -78,6 +82,7 @@ type Cloud struct {
 	catalog catalog
 	rate    *rate
 	faults  *Faults
+	control bool
 
 	mu       sync.Mutex // guards what follows
 	machines Machines   // changes once, in Start, before any work is done on them
@@ -109,10 +114,14 @@ func Open(o Options) (*Cloud, error) {
 		limit:    o.DropletLimit,
 		catalog:  newCatalog(),
 		faults:   o.Faults,
+		control:  o.Control,
 		machines: o.Machines,
 		booting:  map[int]bool{},
 		dirty:    1,
 		file:     file{path: filepath.Join(o.Dir, "state.json")},
+	}
+	if c.control && c.faults == nil {
+		c.faults = &Faults{}
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -75,6 +75,10 @@ func (c *Cloud) begin(f func(s *state) ([]*actionRow, error)) error {
 		begun, err := f(s)
 		for _, a := range begun {
 			ids = append(ids, a.ID)
+			a.Takes = c.takes(a.Type)
+			if a.Type == typeDestroy { // not shown any more, unless deleting is to take time
+				s.Droplets[a.Droplet].Gone = a.Takes <= 0
+			}
 		}
 		return err
 	})
@@ -113,7 +117,7 @@ func (c *Cloud) carryOut(id int) {
 		c.log.Error("an action was lost", "error", err)
 		return
 	}
-	if !c.pause(c.latency(a.Type)) {
+	if !c.pause(a.Takes) {
 		return // closing: the next Start resumes it
 	}
 	done, err := c.perform(a, d)
