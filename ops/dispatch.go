@@ -50,16 +50,20 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 	if bindErr != nil && !call.Bare {
 		return nil, bindErr
 	}
+	if len(call.Key) > maxKey {
+		return nil, berth.Errorf(berth.InvalidInput, "the idempotency key has %d characters; at most %d are allowed", len(call.Key), maxKey)
+	}
 	t := task{System: s, op: op, call: call, in: in}
-	// Who calls and, where nothing is to be changed, what the answer is come from
-	// one snapshot.
+	var read *Result
+	// Who calls and, where nothing is to be changed, the answer come from one
+	// snapshot.
 	err := s.store.Read(ctx, func(rx Rx) (err error) {
 		if t.req, err = identify(ctx, rx, op, call); err != nil || t.req == nil || bindErr != nil {
 			return err
 		}
 		t.caller = t.req.Principal.ID
-		if op.read != nil && len(call.Key) <= maxKey {
-			t.out, err = t.read(ctx, rx)
+		if op.read != nil {
+			read, err = t.read(ctx, rx)
 		}
 		return err
 	})
@@ -70,10 +74,8 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 		return nil, s.demand(ctx, op, in, bindErr)
 	case bindErr != nil:
 		return nil, bindErr
-	case len(call.Key) > maxKey:
-		return nil, berth.Errorf(berth.InvalidInput, "the idempotency key has %d characters; at most %d are allowed", len(call.Key), maxKey)
 	case op.read != nil:
-		return t.found(), nil
+		return read, nil
 	}
 	if t.hash, err = canonical(in); err != nil {
 		return nil, err
@@ -108,16 +110,11 @@ func canonical(in any) ([]byte, error) {
 	return h[:], nil
 }
 
-func (t task) read(ctx context.Context) (*Result, error) {
-	var out any
-	err := t.store.Read(ctx, func(rx Rx) error {
-		if err := t.authorise(ctx, rx); err != nil {
-			return err
-		}
-		var err error
-		out, err = t.op.read(ctx, rx, t.req, t.in)
-		return err
-	})
+func (t task) read(ctx context.Context, rx Rx) (*Result, error) {
+	if err := t.authorise(ctx, rx); err != nil {
+		return nil, err
+	}
+	out, err := t.op.read(ctx, rx, t.req, t.in)
 	if err != nil {
 		return nil, err
 	}
