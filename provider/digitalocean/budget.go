@@ -310,19 +310,18 @@ func (w *window) when(now time.Time, of provider.Priority, n int) time.Time {
 	if w.fits(used, of, n) {
 		return at
 	}
+	free := now.Add(w.span) // even what is under way has to be forgotten first
 	for _, s := range w.past {
 		used[s.of]--
 		if w.fits(used, of, n) {
-			if free := s.at.Add(w.span); free.After(at) {
-				at = free
-			}
-			return at
+			free = s.at.Add(w.span)
+			break
 		}
 	}
-	if w.others > 0 && w.reset.After(at) {
-		return w.reset
+	if free.After(at) {
+		return free
 	}
-	return now.Add(w.span) // even the last that was sent has to be forgotten first
+	return at
 }
 
 // next is the earlier of a time and the time at which the window has more room.

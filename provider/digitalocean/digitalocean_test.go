@@ -160,7 +160,9 @@ func TestTokenStaysHome(t *testing.T) {
 }
 
 // All pages of a list are read, and a list without an end is given up.
-func TestMachinesByPage(t *testing.T) {
+func TestMachinesByPage(t *testing.T) { synctest.Test(t, testMachinesByPage) }
+
+func testMachinesByPage(t *testing.T) {
 	for _, tt := range []struct {
 		droplets int
 		want     provider.Kind

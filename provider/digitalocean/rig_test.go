@@ -77,8 +77,13 @@ type wire struct {
 	handler http.Handler
 	router  routers.Router // nil where the description is absent
 
-	mu   sync.Mutex
-	sent []sent
+	// slow, where set, is how long a request takes to arrive, and its answer to
+	// come back.
+	slow func() time.Duration
+
+	mu      sync.Mutex
+	sent    []sent
+	refused int // answers that there were too many requests
 }
 
 // sent is a request that went over the wire.
@@ -105,13 +110,26 @@ func (w *wire) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 		}
 	}()
 	recorder := httptest.NewRecorder()
+	w.travel()
 	w.handler.ServeHTTP(recorder, arrived)
+	w.travel()
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
 	answer = recorder.Result()
+	if answer.StatusCode == http.StatusTooManyRequests {
+		w.mu.Lock()
+		w.refused++
+		w.mu.Unlock()
+	}
 	answer.Request = r
 	return answer, nil
+}
+
+func (w *wire) travel() {
+	if w.slow != nil {
+		time.Sleep(w.slow()) // in a bubble this takes no time
+	}
 }
 
 func (w *wire) record(r *http.Request) ([]byte, error) {
@@ -190,6 +208,13 @@ func description(t *testing.T) routers.Router {
 		t.Fatal("read the OpenAPI description: ", err)
 	}
 	return router
+}
+
+// refusals is how often there were too many requests.
+func (w *wire) refusals() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refused
 }
 
 // spec asks for a machine that the cloud in a box has.
