@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"berth"
 	"berth/account"
@@ -18,10 +19,10 @@ const leastCap berth.Micros = 1
 // spend more than it was given. A larger budget later grants the difference and
 // a smaller one lowers the cap; with explicit false the budget of one that
 // exists is left alone.
-func (s *System) SettleLocal(ctx context.Context, budget berth.Micros, explicit bool) (account.Principal, error) {
+func SettleLocal(ctx context.Context, store Store, now time.Time, budget berth.Micros, explicit bool) (account.Principal, error) {
 	cap := max(budget, leastCap)
 	var p account.Principal
-	err := s.store.Read(ctx, func(rx Rx) (err error) {
+	err := store.Read(ctx, func(rx Rx) (err error) {
 		p, err = rx.LocalPrincipal(ctx)
 		return err
 	})
@@ -31,8 +32,8 @@ func (s *System) SettleLocal(ctx context.Context, budget berth.Micros, explicit 
 	if err != nil && berth.CodeOf(err) != berth.NotFound {
 		return p, fmt.Errorf("find the local principal: %w", err)
 	}
-	err = s.store.Write(ctx, func(tx Tx) error {
-		p, err = s.settleLocal(ctx, tx, budget, cap)
+	err = store.Write(ctx, func(tx Tx) error {
+		p, err = settleLocal(ctx, tx, now, budget, cap)
 		return err
 	})
 	if err != nil {
@@ -41,11 +42,16 @@ func (s *System) SettleLocal(ctx context.Context, budget berth.Micros, explicit 
 	return p, nil
 }
 
-func (s *System) settleLocal(ctx context.Context, tx Tx, budget, cap berth.Micros) (account.Principal, error) {
+// SettleLocal does the same for a Berth that is put together.
+func (s *System) SettleLocal(ctx context.Context, budget berth.Micros, explicit bool) (account.Principal, error) {
+	return SettleLocal(ctx, s.store, s.now(), budget, explicit)
+}
+
+func settleLocal(ctx context.Context, tx Tx, now time.Time, budget, cap berth.Micros) (account.Principal, error) {
 	p, err := tx.LocalPrincipal(ctx)
 	switch {
 	case berth.CodeOf(err) == berth.NotFound && err != nil:
-		p = account.NewLocalPrincipal(s.now())
+		p = account.NewLocalPrincipal(now)
 		p.Budget.Total = cap
 		err = tx.InsertPrincipal(ctx, p)
 	case err == nil:
@@ -60,8 +66,8 @@ func (s *System) settleLocal(ctx context.Context, tx Tx, budget, cap berth.Micro
 		return p, err
 	}
 	_, err = billing.Grant(ctx, tx, p.ID, billing.Transfer{
-		ID: string(berth.NewID(berth.PrefixTransaction, s.now())), Amount: budget - acct.Credited, Ref: p.ID,
-		Operation: "budget", Memo: "the local budget", At: s.now(),
+		ID: string(berth.NewID(berth.PrefixTransaction, now)), Amount: budget - acct.Credited, Ref: p.ID,
+		Operation: "budget", Memo: "the local budget", At: now,
 	})
 	return p, err
 }

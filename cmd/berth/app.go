@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,7 +86,7 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	if err != nil {
 		return err
 	}
-	deployment, err := a.vault.Derive("deployment", 5)
+	deployment, err := a.deployment(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -99,7 +98,7 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	f := fleet.New(fleet.Options{
 		Store: a.db.Fleet(), Provider: clouds, Catalog: catalog, Vault: a.vault, Prober: prober{a.pool, a.cloud},
 		Ring: func(ids ...berth.ID) { a.queue.Ring(ids...) },
-		Now:  time.Now, Log: a.log, Deployment: "berth-" + hex.EncodeToString(deployment), Pace: pace,
+		Now:  time.Now, Log: a.log, Deployment: deployment, Pace: pace,
 		Process: "embedded", // one process holds the data directory's lock
 	})
 	a.queue = jobs.New(jobs.Options{Fleet: f, Log: a.log, Prune: a.prune})
@@ -110,6 +109,22 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	}
 	a.front = tools.NewFront(srv, tools.Options{Identify: identify, Log: a.log})
 	return nil
+}
+
+// deployment is the provider tag of all machines of this database. It is taken
+// from the local principal, which every database has and which never changes:
+// under another tag Berth would miss its own machines.
+func (a *app) deployment(ctx context.Context, s settings) (string, error) {
+	budget, explicit, err := s.budget()
+	if err != nil {
+		return "", err
+	}
+	local, err := ops.SettleLocal(ctx, a.db.Ops(), time.Now(), budget, explicit)
+	if err != nil {
+		return "", err
+	}
+	hex := local.ID.Hex()
+	return "berth-" + hex[len(hex)/2:], nil
 }
 
 func openVault(env secretsFromEnvironment, dir string) (*account.Vault, error) {
@@ -262,7 +277,7 @@ type prober struct {
 	cloud *cloud // nil with a real provider
 }
 
-// Ready implements fleet.Prober.
+// Ready implements fleet.Prober: it waits for a server that is about to start.
 //
 // Where this machine allows the sandbox no shells, a machine that is on is all
 // that can be delivered.
@@ -274,7 +289,7 @@ func (p prober) Ready(ctx context.Context, s fleet.Server, signer ssh.Signer) er
 	if err != nil {
 		return fmt.Errorf("the host key of %s: %w", s.ID, err)
 	}
-	return p.pool.Ready(ctx, remote.Target{
+	return p.pool.Await(ctx, remote.Target{
 		ID: string(s.ID), Addr: netip.AddrPortFrom(s.Addr, uint16(s.SSHPort)), User: "root", HostKey: host, Signer: signer,
 	})
 }

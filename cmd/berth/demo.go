@@ -117,7 +117,7 @@ func (s *story) live(ctx context.Context, log *slog.Logger) (err error) {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, erase(dir)) }()
-	at := settings{Listen: "127.0.0.1:0", where: where{Data: dir}}
+	at := settings{Listen: "127.0.0.1:0", Budget: "0", where: where{Data: dir}}
 	if s.node, err = newNode(ctx, at, secretsFromEnvironment{}, dir, log); err != nil {
 		return err
 	}

@@ -43,9 +43,6 @@ func (s *story) begin(ctx context.Context, c *scene) error {
 		return ctx.Err()
 	}
 	s.report = n.app.cloud.Report()
-	if _, err := n.app.system.SettleLocal(ctx, 0, false); err != nil { // the operator acts as the local principal
-		return err
-	}
 	key, err := n.app.playKey(ctx)
 	if err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"berth"
 	"berth/ops"
 	"berth/tools"
 )
@@ -22,7 +21,6 @@ import (
 // mcpCommand is `berth mcp`.
 type mcpCommand struct {
 	settings
-	Budget    string `help:"USD that the local principal may ever spend. Default: 10.00, or what it was given before." env:"BERTH_BUDGET" placeholder:"USD"`
 	Toolsets  string `help:"Toolsets to offer, separated by commas: default, more, or all." env:"BERTH_TOOLSETS" placeholder:"LIST"`
 	ReadOnly  bool   `name:"read-only" help:"Offer only tools that change nothing." env:"BERTH_READ_ONLY"`
 	InProcess bool   `name:"in-process" help:"Hold the state in this process instead of a shared one: for containers." env:"BERTH_IN_PROCESS"`
@@ -158,15 +156,6 @@ func (c *mcpCommand) serveHere(ctx context.Context, dir string) error {
 	n, err := newNode(ctx, c.settings, environment(), dir, c.logger(os.Stderr))
 	if err != nil {
 		return err
-	}
-	budget := 10 * berth.Dollar
-	if c.Budget != "" {
-		if budget, err = berth.ParseMicros(c.Budget); err != nil {
-			return errors.Join(fmt.Errorf("--budget: %w", err), n.close())
-		}
-	}
-	if _, err := n.app.system.SettleLocal(ctx, budget, c.Budget != ""); err != nil {
-		return errors.Join(err, n.close())
 	}
 	caller := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, ReadOnly: c.ReadOnly}
 	if c.Toolsets != "" {

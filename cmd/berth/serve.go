@@ -16,7 +16,6 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"berth"
 	"berth/api"
 	"berth/ops"
 	"berth/tools"
@@ -28,8 +27,7 @@ const drain = 15 * time.Second
 // serveCommand is `berth serve`.
 type serveCommand struct {
 	settings
-	Budget   string `help:"USD that the local principal may ever spend." env:"BERTH_BUDGET" default:"10.00"`
-	Detached bool   `hidden:"" help:"Started by another command: end when nothing lives and nobody is connected."`
+	Detached bool `hidden:"" help:"Started by another command: end when nothing lives and nobody is connected."`
 }
 
 // Run serves until the context ends.
@@ -37,10 +35,6 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	dir, err := c.folder()
 	if err != nil {
 		return err
-	}
-	budget, err := berth.ParseMicros(c.Budget)
-	if err != nil {
-		return fmt.Errorf("--budget: %w", err)
 	}
 	n, err := newNode(ctx, c.settings, environment(), dir, c.logger(os.Stderr))
 	if errors.Is(err, errHeld) && c.Detached {
@@ -50,10 +44,6 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	n.detached = c.Detached
-	explicit := os.Getenv("BERTH_BUDGET") != "" || c.Budget != "10.00"
-	if _, err := n.app.system.SettleLocal(ctx, budget, explicit); err != nil {
-		return errors.Join(err, n.close())
-	}
 	if err := n.listen(c.settings); err != nil {
 		return errors.Join(err, n.close())
 	}

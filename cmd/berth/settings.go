@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"berth"
 	"berth/billing"
 )
 
@@ -24,6 +25,7 @@ type settings struct {
 	Database  string `help:"Database file. Default: berth.db in the data directory." env:"BERTH_DATABASE" placeholder:"FILE"`
 	PublicURL string `name:"public-url" help:"URL by which agents reach this server. Default: as each request names it." env:"BERTH_PUBLIC_URL" placeholder:"URL"`
 	Catalog   string `help:"Price list (YAML) instead of the built-in one." env:"BERTH_CATALOG" placeholder:"FILE" type:"path"`
+	Budget    string `help:"USD that the local principal may ever spend. Default: 10.00, or what it was given before." env:"BERTH_BUDGET" placeholder:"USD"`
 	RateLimit int    `name:"rate-limit" help:"HTTP requests per second and address, with bursts of five seconds' worth; 0 for no limit." env:"BERTH_RATE_LIMIT" default:"100"`
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." env:"BERTH_LOG_LEVEL" default:"info" enum:"debug,info,warn,error"`
 	LogFormat string `name:"log-format" help:"text or json." env:"BERTH_LOG_FORMAT" default:"text" enum:"text,json"`
@@ -69,6 +71,24 @@ func (w where) folder() (string, error) {
 		return "", fmt.Errorf("make the data directory: %w", err)
 	}
 	return dir, nil
+}
+
+// firstBudget is the local principal's where nobody has said otherwise.
+const firstBudget = 10 * berth.Dollar
+
+// budget is the local principal's, and whether somebody has asked for it.
+func (s settings) budget() (amount berth.Micros, explicit bool, err error) {
+	if s.Budget == "" {
+		return firstBudget, false, nil
+	}
+	amount, err = berth.ParseMicros(s.Budget)
+	if err == nil && amount < 0 {
+		err = errors.New("must not be negative")
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("--budget: %w", err)
+	}
+	return amount, true, nil
 }
 
 func (s settings) databasePath(dir string) (string, error) {
