@@ -10,9 +10,7 @@
 // --repeat N makes the call N times in turn, --parallel N as many at once.
 import { parseArgs } from 'node:util';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { openTransport } from './transport.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -26,28 +24,6 @@ const { values: options } = parseArgs({
     timeout: { type: 'string', default: '60000' },
   },
 });
-
-/** Opens the transport that the options name. A stdio target is a shell command. */
-function transport() {
-  const requestInit = {
-    headers: Object.fromEntries(options.header.map((line) => line.split(/:\s*/, 2))),
-  };
-  switch (options.transport) {
-    case 'stdio':
-      return new StdioClientTransport({
-        command: '/bin/sh',
-        args: ['-c', `exec ${options.target}`],
-        env: process.env,
-        stderr: 'inherit',
-      });
-    case 'http':
-      return new StreamableHTTPClientTransport(new URL(options.target), { requestInit });
-    case 'sse':
-      return new SSEClientTransport(new URL(options.target), { requestInit });
-    default:
-      throw new Error(`no transport ${options.transport}; use stdio, http or sse`);
-  }
-}
 
 /** Makes one call and resolves to what came of it. */
 async function callTool(client) {
@@ -78,7 +54,7 @@ async function run() {
   client.onerror = (error) => {
     if (errors.count++ < 5) errors.first.push(String(error));
   };
-  await client.connect(transport());
+  await client.connect(openTransport(options));
   const report = { server: client.getServerVersion(), tools: [] };
   for (let cursor; ; ) {
     const page = await client.listTools({ cursor });
