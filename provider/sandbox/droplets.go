@@ -134,11 +134,13 @@ func (c *Cloud) view(s *state, d *dropletRow) dropletView {
 func (c *Cloud) busy(d *dropletRow) bool { return d.Pending != 0 || c.booting[d.ID] }
 
 // spec is what a droplet's machine starts with.
-func (d *dropletRow) spec() droplet.Spec {
+func (c *Cloud) spec(d *dropletRow) droplet.Spec {
+	id := d.ID
 	return droplet.Spec{
 		ID: d.machine(), Instance: d.Instance, Hostname: d.Hostname[:min(len(d.Hostname), maxHostname)], Addr: d.Addr,
 		UserData: []byte(d.UserData), AuthorizedKeys: slices.Clone(d.Keys),
 		VCPUs: d.VCPUs, MemoryMB: d.Memory, DiskGB: d.Disk,
+		Admit: func(port int, from netip.Addr) bool { return c.admits(id, port, from) },
 	}
 }
 

@@ -143,15 +143,18 @@ func (f *firewallRow) lets(port int, from netip.Addr) bool {
 	})
 }
 
-// Admits tells whether a droplet's firewalls let a TCP connection in. One that
-// no firewall is about lets in everything. It is what droplet.Options.Admit
-// calls.
-func (c *Cloud) Admits(machine string, port int, from netip.Addr) bool {
+// admits tells whether a droplet's firewalls let a TCP connection in. A droplet
+// that no firewall is about takes everything. SSH counts as port 22 wherever this
+// machine serves it.
+func (c *Cloud) admits(droplet, port int, from netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := c.state.Droplets[dropletID(machine)]
+	d := c.state.Droplets[droplet]
 	if d == nil {
 		return false
+	}
+	if port == c.machines.SSHPort() {
+		port = 22
 	}
 	guards := c.state.firewallsOf(d)
 	return len(guards) == 0 || slices.ContainsFunc(guards, func(f *firewallRow) bool { return f.lets(port, from) })

@@ -206,7 +206,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 	for id, d := range c.state.Droplets {
 		if d.Pending == 0 && d.Status == statusActive {
 			c.booting[id] = true
-			boots = append(boots, d.spec())
+			boots = append(boots, c.spec(d))
 		}
 	}
 	for _, a := range c.state.Actions {
@@ -271,7 +271,7 @@ func (c *Cloud) Halted(machine string, reboot bool) {
 			d.Status = statusOff
 			return nil
 		}
-		again := d.spec()
+		again := c.spec(d)
 		spec, c.booting[id] = &again, true
 		return nil
 	})

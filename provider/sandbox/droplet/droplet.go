@@ -48,6 +48,9 @@ type Spec struct {
 	VCPUs          int      // bounds processes and, where the kernel allows, processor time; 0 means 1
 	MemoryMB       int      // bounds memory where the kernel allows; 0 means 1024
 	DiskGB         int      // bounds the droplet's files; 0 means 25
+	// Admit says whether a TCP connection to a port from an address is let in, as a firewall does. It is asked for each
+	// new connection, concurrently; nil lets in all.
+	Admit func(port int, from netip.Addr) bool
 }
 
 // Report says what this machine allows droplets to do.

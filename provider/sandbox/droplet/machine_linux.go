@@ -48,6 +48,7 @@ func boot(ctx context.Context, s Spec, d disk, sshPort int, log *slog.Logger) (*
 	defer theirs.Close()
 	m := &machine{spec: s, disk: d, host: host, log: log, ended: make(chan struct{}), group: &cgroup{}}
 	m.relay = newRelay(s.Addr, host.Send, log)
+	m.relay.admit = s.Admit
 	// The port is taken first: a second droplet at this address must fail before it runs.
 	if err := m.relay.publish(sshPort); err != nil {
 		m.relay.close()

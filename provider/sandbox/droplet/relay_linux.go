@@ -29,6 +29,8 @@ type relay struct {
 	addr netip.Addr
 	send func(control.Message, *os.File) error
 	log  *slog.Logger
+	// admit is a firewall: whether a connection to a port may come in. Nil lets in all.
+	admit func(port int, from netip.Addr) bool
 
 	mu        sync.Mutex
 	listeners map[int]net.Listener // by the port inside
@@ -107,6 +109,9 @@ func (r *relay) accept(l net.Listener, port int) {
 // forward carries one connection until it ends.
 func (r *relay) forward(c net.Conn, port int) {
 	defer c.Close()
+	if r.admit != nil && !r.admit(port, c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()) {
+		return
+	}
 	inside, outside, err := socketPair()
 	if err != nil {
 		r.log.Warn("can't forward", "port", port, "error", err)
