@@ -22,9 +22,12 @@ import (
 const (
 	rootDir   = "rootfs"     // its disk
 	spareDir  = "rootfs.new" // a disk that is being written, or one that is being given up
-	toolsFile = "tools"
-	limitFile = "disk" // the disk's size in bytes
+	toolsFile = "tools"      // guest.Tools
+	limitFile = "disk"       // the disk's size in bytes
 )
+
+// neverBooted bounds, in bytes, the files of a disk that came from a snapshot and whose size nobody said yet.
+const neverBooted = 1 << 40
 
 // disk is the folder of one droplet.
 type disk struct {
@@ -102,8 +105,12 @@ func (d disk) setLimit(bytes int64) error {
 	return os.WriteFile(d.path(limitFile), strconv.AppendInt(nil, bytes, 10), 0o600)
 }
 
+// limit is the size that the disk had at the last boot.
 func (d disk) limit() (int64, error) {
 	b, err := os.ReadFile(d.path(limitFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return neverBooted, nil
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -65,6 +65,10 @@ func (h *Host) newSpawner() (*spawner, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.tryIDs(h.life, h.dir); err != nil {
+		h.log.Warn("droplets have no user but root", "error", err)
+		s.ids = single()
+	}
 	h.mu.Lock()
 	h.spawner = s
 	h.mu.Unlock()

@@ -43,6 +43,7 @@ const (
 	verbLoad    = "load"    // reads one from standard input
 	verbEmpty   = "empty"   // removes all files
 	verbMeasure = "measure" // writes an archive.Usage as JSON
+	verbNothing = "nothing"
 )
 
 // workOnFiles does one thing with the files below the working folder. It is root with the droplet's ids, who may read
@@ -58,6 +59,8 @@ func workOnFiles(args []string) error {
 	}
 	defer root.Close()
 	switch {
+	case len(args) == 1 && args[0] == verbNothing:
+		return nil
 	case len(args) == 2 && args[0] == verbSave:
 		limit, err := strconv.ParseInt(args[1], 10, 64)
 		if err != nil {

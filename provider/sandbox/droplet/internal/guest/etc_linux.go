@@ -85,6 +85,12 @@ bin:x:2:2:bin:/bin:/usr/sbin/nologin
 www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `
+	systemShadow = `root:*:20000:0:99999:7:::
+daemon:*:20000:0:99999:7:::
+bin:*:20000:0:99999:7:::
+www-data:*:20000:0:99999:7:::
+nobody:*:20000:0:99999:7:::
+`
 	systemGroups = `root:x:0:
 daemon:x:1:
 bin:x:2:
@@ -122,7 +128,7 @@ func writeSystemFiles() error {
 	}{
 		{"/etc/passwd", "root:x:0:0:root:/root:" + loginShell() + "\n" + systemUsers, 0o644},
 		{"/etc/group", systemGroups, 0o644},
-		{"/etc/shadow", "root:*:20000:0:99999:7:::\n", 0o600},
+		{"/etc/shadow", systemShadow, 0o600},
 		{"/etc/nsswitch.conf", nameServices, 0o644},
 		{"/etc/resolv.conf", "", 0o644},
 		{shutdownPath, shutdown, 0o755},

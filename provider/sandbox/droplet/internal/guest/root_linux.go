@@ -23,7 +23,7 @@ var (
 	systemDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 	// sharedEtc are the host's folders of settings that programs in /usr rely on. None holds secrets that everybody on
 	// the host could not read. They are few, as are the files, because every new one makes a new droplet slower.
-	sharedEtc = []string{"alternatives", "crypto-policies", "fonts", "pki", "ssl"}
+	sharedEtc = []string{"alternatives", "crypto-policies", "fonts", "pam.d", "pki", "security", "ssl"}
 	// copiedEtc are the host's files that a droplet starts with and may change.
 	copiedEtc = []string{
 		"bash.bashrc", "localtime", "login.defs", "mime.types", "os-release", "profile", "protocols", "services",
