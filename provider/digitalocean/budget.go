@@ -318,6 +318,9 @@ func (w *window) when(now time.Time, of provider.Priority, n int) time.Time {
 			break
 		}
 	}
+	if w.others > 0 && w.reset.Before(free) {
+		free = w.reset // others' requests make room as well
+	}
 	if free.After(at) {
 		return free
 	}
