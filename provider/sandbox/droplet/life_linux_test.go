@@ -132,7 +132,7 @@ func TestCloseStopsAllAndRefusesMore(t *testing.T) {
 		t.Errorf("save: %v", err)
 	}
 	check(t, l.host.Close())
-	again, err := Open(Options{Dir: l.host.dir})
+	again, err := Open(Options{Dir: l.host.dir, Log: l.host.log})
 	check(t, err)
 	check(t, again.Start(l.context(), s))
 	check(t, again.Close())
