@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,49 +16,26 @@ const demoLimit = time.Minute
 // TestDemo runs the demo as whoever runs the tests.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	runDemo(t, nil, t.TempDir())
+	newHouse(t).demo()
 }
-
-// throwAway is the user id of a user that nothing belongs to.
-const throwAway = 54321
 
 // TestDemoAsOrdinaryUser runs the demo as a user without any rights.
 func TestDemoAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() != 0 {
-		t.Skip("only root can become another user; TestDemo has run as an ordinary one")
-	}
-	setpriv, err := exec.LookPath("setpriv")
-	if err != nil {
-		t.Skip("setpriv (of util-linux) is needed to become another user")
-	}
-	home, err := os.MkdirTemp("", "berth-e2e-home-") // below a folder that others can enter
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(home); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chown(home, throwAway, throwAway); err != nil {
-		t.Fatal(err)
-	}
-	id := strconv.Itoa(throwAway)
-	runDemo(t, []string{setpriv, "--reuid=" + id, "--regid=" + id, "--clear-groups"}, home)
+	newHouseOfOrdinaryUser(t).demo()
 }
 
-// runDemo runs the demo, by way of another command if there is one, and checks
-// that it ends well, in time, and leaves nothing in its temporary folder.
-func runDemo(t *testing.T, by []string, home string) {
+// demo runs the demo and checks that it ends well, in time, and leaves nothing
+// in its temporary folder.
+func (h *house) demo() {
+	t := h.t
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*demoLimit)
 	defer cancel()
-	line := append(by, program, "demo", "--json")
-	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.Env = append(cleanEnvironment(filepath.Join(home, "data")), "HOME="+home, "TMPDIR="+home)
+	cmd := h.berth(ctx, "demo", "--json")
+	cmd.Env = append(cmd.Env, "TMPDIR="+h.dir)
 	var out, errText bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = "/", &out, &errText, time.Second
+	cmd.Stdout, cmd.Stderr = &out, &errText
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), errText.String())
@@ -70,7 +44,7 @@ func runDemo(t *testing.T, by []string, home string) {
 		t.Errorf("it took %s", took)
 	}
 	checkStory(t, out.String())
-	left, err := os.ReadDir(home)
+	left, err := os.ReadDir(h.dir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

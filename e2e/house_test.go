@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +22,7 @@ type house struct {
 	t   *testing.T
 	dir string
 	env []string
+	by  []string // the command that becomes another user, if need be
 }
 
 // newHouse makes a data directory. At the end of the test what runs on it is
@@ -34,6 +36,38 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, dir: dir, env: cleanEnvironment(dir)}
 	t.Cleanup(h.demolish)
 	return h
+}
+
+// throwAway is the user id of a user that nothing belongs to.
+const throwAway = 54321
+
+// newHouseOfOrdinaryUser makes a data directory that belongs to a user without
+// any rights, who runs everything on it.
+func newHouseOfOrdinaryUser(t *testing.T) *house {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user; the other tests run as an ordinary one already")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("setpriv (of util-linux) is needed to become another user")
+	}
+	h := newHouse(t)
+	if err := os.Chown(h.dir, throwAway, throwAway); err != nil {
+		t.Fatal(err)
+	}
+	id := strconv.Itoa(throwAway)
+	h.by = []string{setpriv, "--reuid=" + id, "--regid=" + id, "--clear-groups"}
+	h.env = append(h.env, "HOME="+h.dir)
+	return h
+}
+
+// berth is a command of the program, run by the house's user.
+func (h *house) berth(ctx context.Context, args ...string) *exec.Cmd {
+	line := append(slices.Clone(h.by), append([]string{program}, args...)...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Env, cmd.Dir, cmd.WaitDelay = h.env, h.dir, time.Second
+	return cmd
 }
 
 // cleanEnvironment is this process's without the settings of a Berth that its
@@ -88,9 +122,9 @@ func (h *house) stop() {
 func (h *house) try(args ...string) (stdout, stderr string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := h.berth(ctx, args...)
 	var out, errText bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = h.env, &out, &errText, time.Second
+	cmd.Stdout, cmd.Stderr = &out, &errText
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -173,8 +207,8 @@ type process struct {
 
 // command prepares a long command.
 func (h *house) command(args ...string) *process {
-	p := &process{Cmd: exec.Command(program, args...), said: &said{}, done: make(chan struct{})}
-	p.Env, p.Stdout, p.Stderr = h.env, p.said, p.said
+	p := &process{Cmd: h.berth(context.Background(), args...), said: &said{}, done: make(chan struct{})}
+	p.Stdout, p.Stderr = p.said, p.said
 	return p
 }
 
