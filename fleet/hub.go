@@ -118,9 +118,11 @@ func (f *Fleet) Follow(ctx context.Context, id berth.ID, each func(Action)) (Act
 }
 
 // newer tells whether a is a later state than last: stages begin one after the
-// other, and percent never falls.
+// other, and percent never falls. The store keeps microseconds, so a state that
+// it gives back may seem to be a little before one that it was given.
 func newer(a, last Action) bool {
-	if last.Status != ActionRunning || a.StageAt.Before(last.StageAt) || a.Percent < last.Percent {
+	began := last.StageAt.Truncate(time.Microsecond)
+	if last.Status != ActionRunning || a.StageAt.Before(began) || a.Percent < last.Percent {
 		return false
 	}
 	return a.Stage != last.Stage || a.Percent != last.Percent || a.Status != last.Status

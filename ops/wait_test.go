@@ -51,6 +51,7 @@ func TestWaitTellsEveryStage(t *testing.T) {
 
 func TestWaitTellsOfFailure(t *testing.T) {
 	w := opstest.New(t)
+	w.Clock.Advance(123 * time.Nanosecond) // finer than what the store keeps
 	p := w.Principal()
 	w.Cloud.Fail(fleettest.Create, fleettest.Fault{Kind: provider.Invalid})
 	res := w.Must(p.Creds, "create_server", smallForAnHour)
