@@ -2,6 +2,11 @@ package sandbox
 
 import "net/http"
 
+const (
+	accountName  = "Sandbox"
+	accountEmail = "sandbox@example.com"
+)
+
 func (c *Cloud) getAccount(*http.Request) (reply, error) {
 	var uuid string
 	err := c.read(func(s *state) error { uuid = s.Account; return nil })
@@ -13,12 +18,12 @@ func (c *Cloud) getAccount(*http.Request) (reply, error) {
 		"floating_ip_limit": maxReserved,
 		"reserved_ip_limit": maxReserved,
 		"volume_limit":      maxVolumes,
-		"name":              "Sandbox",
-		"email":             "sandbox@example.com",
+		"name":              accountName,
+		"email":             accountEmail,
 		"email_verified":    true,
 		"uuid":              uuid,
 		"status":            c.faults.accountStatus(),
 		"status_message":    "",
-		"team":              object{"uuid": uuid, "name": "Sandbox"},
+		"team":              object{"uuid": uuid, "name": accountName},
 	}})
 }

@@ -22,7 +22,7 @@ type actionRow struct {
 	Completed *time.Time `json:"completed,omitempty"`
 	Error     string     `json:"error,omitempty"` // the API does not show it; the log does
 
-	Takes time.Duration `json:"takes,omitempty"` // before it is carried out
+	Takes time.Duration `json:"-"` // before it is carried out; after a restart another time
 
 	// What an action on something other than a droplet is about. Its droplet, if
 	// there is one, is what a volume or an address goes to.

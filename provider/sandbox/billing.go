@@ -24,15 +24,34 @@ func (c *Cloud) listInvoices(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.reading(func(s *state) (object, error) {
-		now := c.now().UTC()
-		rep.body["invoice_preview"] = object{
-			"invoice_uuid": s.Account, "invoice_id": "preview", "amount": nothing,
-			"invoice_period": now.Format("2006-01"), "updated_at": timestamp(now),
-		}
-		return rep.body, nil
-	})
+	now := c.now().UTC()
+	rep.body["invoice_preview"] = object{
+		"invoice_uuid": preview, "invoice_id": preview, "amount": nothing,
+		"invoice_period": now.Format("2006-01"), "updated_at": timestamp(now),
+	}
+	return rep, nil
 }
 
-// missing answers for a thing of a kind of which there is none.
-func (c *Cloud) missing(*http.Request) (reply, error) { return reply{}, notFound() }
+// preview names the one invoice that there is: this month's so far.
+const preview = "preview"
+
+func (c *Cloud) listInvoiceItems(r *http.Request) (reply, error) {
+	if r.PathValue("invoice") != preview {
+		return reply{}, notFound()
+	}
+	return list(r, "invoice_items", []object{})
+}
+
+func (c *Cloud) getInvoiceSummary(r *http.Request) (reply, error) {
+	if r.PathValue("invoice") != preview {
+		return reply{}, notFound()
+	}
+	sum := func(name string) object { return object{"name": name, "amount": nothing} }
+	charges := sum("Product usage charges")
+	charges["items"] = []object{}
+	return ok(object{
+		"invoice_uuid": preview, "invoice_id": preview, "amount": nothing, "billing_period": c.now().UTC().Format("2006-01"),
+		"user_name": accountName, "user_email": accountEmail, "product_charges": charges,
+		"overages": sum("Overages"), "taxes": sum("Taxes"), "credits_and_adjustments": sum("Credits & adjustments"),
+	})
+}

@@ -185,15 +185,15 @@ func TestFirewallsThatAreRefused(t *testing.T) {
 	}{
 		"name":      {godo.FirewallRequest{Name: "-", InboundRules: web("22")}, 422},
 		"same name": {godo.FirewallRequest{Name: "taken", InboundRules: web("22")}, 409},
-		"no rules":  {godo.FirewallRequest{Name: "n"}, 422},
-		"droplet":   {godo.FirewallRequest{Name: "n", InboundRules: web("22"), DropletIDs: []int{7}}, 422},
-		"tag":       {godo.FirewallRequest{Name: "n", InboundRules: web("22"), Tags: []string{"nope"}}, 422},
-		"port":      {godo.FirewallRequest{Name: "n", InboundRules: web("70000")}, 422},
-		"range":     {godo.FirewallRequest{Name: "n", InboundRules: web("20-10")}, 422},
-		"words":     {godo.FirewallRequest{Name: "n", InboundRules: web("ssh")}, 422},
-		"protocol":  {godo.FirewallRequest{Name: "n", InboundRules: []godo.InboundRule{{Protocol: "gre", Sources: &godo.Sources{Tags: []string{"t"}}}}}, 422},
-		"nobody":    {godo.FirewallRequest{Name: "n", InboundRules: []godo.InboundRule{{Protocol: "icmp", Sources: &godo.Sources{}}}}, 422},
-		"address":   {godo.FirewallRequest{Name: "n", InboundRules: []godo.InboundRule{{Protocol: "icmp", Sources: &godo.Sources{Addresses: []string{"home"}}}}}, 422},
+		"no rules":  {godo.FirewallRequest{Name: "fw"}, 422},
+		"droplet":   {godo.FirewallRequest{Name: "fw", InboundRules: web("22"), DropletIDs: []int{7}}, 422},
+		"tag":       {godo.FirewallRequest{Name: "fw", InboundRules: web("22"), Tags: []string{"nope"}}, 422},
+		"port":      {godo.FirewallRequest{Name: "fw", InboundRules: web("70000")}, 422},
+		"range":     {godo.FirewallRequest{Name: "fw", InboundRules: web("20-10")}, 422},
+		"words":     {godo.FirewallRequest{Name: "fw", InboundRules: web("ssh")}, 422},
+		"protocol":  {godo.FirewallRequest{Name: "fw", InboundRules: []godo.InboundRule{{Protocol: "gre", Sources: &godo.Sources{Tags: []string{"t"}}}}}, 422},
+		"nobody":    {godo.FirewallRequest{Name: "fw", InboundRules: []godo.InboundRule{{Protocol: "icmp", Sources: &godo.Sources{}}}}, 422},
+		"address":   {godo.FirewallRequest{Name: "fw", InboundRules: []godo.InboundRule{{Protocol: "icmp", Sources: &godo.Sources{Addresses: []string{"home"}}}}}, 422},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := r.client.Firewalls.Create(t.Context(), &c.req)
@@ -212,7 +212,7 @@ func TestFirewallTakesTime(t *testing.T) {
 		o.Latency = func(kind string) time.Duration { return map[string]time.Duration{typeFirewall: time.Minute}[kind] }
 	})
 	d := r.create("x")
-	fw, _, err := r.client.Firewalls.Create(t.Context(), &godo.FirewallRequest{Name: "n", InboundRules: web("22"), DropletIDs: []int{d.ID}})
+	fw, _, err := r.client.Firewalls.Create(t.Context(), &godo.FirewallRequest{Name: "fw", InboundRules: web("22"), DropletIDs: []int{d.ID}})
 	if err != nil || fw.Status != "waiting" || len(fw.PendingChanges) != 1 || fw.PendingChanges[0].DropletID != d.ID {
 		t.Errorf("a new firewall: %+v, %v", fw, err)
 	}

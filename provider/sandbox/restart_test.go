@@ -169,6 +169,78 @@ func expect(t *testing.T, r *rig, id int, status, disk string, firstBoots int) {
 	}
 }
 
+// TestReopenResources holds that what has no machine survives a restart too, and
+// that an errand that a crash interrupted is finished.
+func TestReopenResources(t *testing.T) {
+	first := newRig(t, func(o *Options) {
+		o.Latency = func(kind string) time.Duration {
+			return map[string]time.Duration{typeAttach: time.Hour}[kind] // Close ends the wait
+		}
+	})
+	d := first.create("x", func(q *godo.DropletCreateRequest) { q.Tags = []string{"t"} })
+	v := first.volume("data")
+	ctx := t.Context()
+	fw, _, err := first.client.Firewalls.Create(ctx, &godo.FirewallRequest{Name: "fw", InboundRules: web("22"), Tags: []string{"t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := first.client.Projects.Create(ctx, &godo.CreateProjectRequest{Name: "p", Purpose: "q"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := first.client.Projects.AssignResources(ctx, p.ID, d.URN()); err != nil {
+		t.Fatal(err)
+	}
+	attach, _, err := first.client.StorageActions.Attach(ctx, v.ID, d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ip, _, err := first.client.ReservedIPs.Create(ctx, &godo.ReservedIPCreateRequest{Region: "nyc3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !first.get(d.ID).Locked {
+		t.Error("a droplet that gets a volume is not locked")
+	}
+	second := afterCrash(t, first)
+	second.did(actionCompleted, attach, nil)
+	if got := second.get(d.ID); got.Locked || got.VPCUUID != d.VPCUUID || len(got.VolumeIDs) != 1 || got.VolumeIDs[0] != v.ID {
+		t.Errorf("the droplet came back as %+v", got)
+	}
+	if got, _, err := second.client.Firewalls.Get(ctx, fw.ID); err != nil || got.InboundRules[0].Sources.Addresses[0] != "0.0.0.0/0" {
+		t.Errorf("the firewall came back as %+v, %v", got, err)
+	}
+	if got := second.resourcesOf(p.ID); len(got) != 1 || got[0] != d.URN() {
+		t.Errorf("the project came back with %v", got)
+	}
+	if got, _, err := second.client.ReservedIPs.Get(ctx, ip.IP); err != nil || got.IP != ip.IP {
+		t.Errorf("the reserved IP came back as %v, %v", got, err)
+	}
+	vpcs, _, err := second.client.VPCs.List(ctx, &godo.ListOptions{PerPage: 200})
+	if err != nil || len(vpcs) != len(openRegions()) {
+		t.Errorf("%d VPCs came back, %v", len(vpcs), err)
+	}
+}
+
+// TestStateOfBefore holds that a state that knows no VPCs and projects gets them.
+func TestStateOfBefore(t *testing.T) {
+	dir := t.TempDir()
+	old := `{"version":1,"account":"a","last_id":100000009,"droplets":{"100000002":{"id":100000002,"name":"x","hostname":"x",
+		"region":"nyc3","size":"s-1vcpu-1gb","vcpus":1,"memory":1024,"disk":25,"image":{"id":1,"distribution":"Debian","regions":[]},"status":"off",
+		"addr":"127.77.9.9","features":[],"created":"2026-01-02T03:04:05Z","instance":"1"}},"actions":{},"images":{},"keys":{},"tags":{}}`
+	if err := os.WriteFile(filepath.Join(dir, "state.json"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := openRig(t, dir, newFake())
+	d := r.get(100000002)
+	if private, err := d.PrivateIPv4(); err != nil || private != "10.104.0.2" || d.VPCUUID == "" {
+		t.Errorf("the droplet has private address %q in VPC %q, %v", private, d.VPCUUID, err)
+	}
+	if _, _, err := r.client.Projects.GetDefault(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStraysAreSwept(t *testing.T) {
 	dir, machines := t.TempDir(), newFake()
 	stray := filepath.Join(dir, "images", "7.snapshot")

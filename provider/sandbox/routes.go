@@ -20,8 +20,8 @@ func routeTable() []route {
 		{"GET /v2/customers/my/balance", "balance_get", (*Cloud).getBalance},
 		{"GET /v2/customers/my/billing_history", "billingHistory_list", (*Cloud).listBillingHistory},
 		{"GET /v2/customers/my/invoices", "invoices_list", (*Cloud).listInvoices},
-		{"GET /v2/customers/my/invoices/{invoice}", "invoices_get_byUUID", (*Cloud).missing},
-		{"GET /v2/customers/my/invoices/{invoice}/summary", "invoices_get_summaryByUUID", (*Cloud).missing},
+		{"GET /v2/customers/my/invoices/{invoice}", "invoices_get_byUUID", (*Cloud).listInvoiceItems},
+		{"GET /v2/customers/my/invoices/{invoice}/summary", "invoices_get_summaryByUUID", (*Cloud).getInvoiceSummary},
 
 		{"GET /v2/regions", "regions_list", (*Cloud).listRegions},
 		{"GET /v2/sizes", "sizes_list", (*Cloud).listSizes},

@@ -211,6 +211,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 	}
 	for _, a := range c.state.Actions {
 		if a.Status == actionInProgress {
+			a.Takes = c.takes(a.Type)
 			c.launch(a.ID)
 		}
 	}
