@@ -69,38 +69,6 @@ var places = []struct {
 // hoursPerMonth is what DigitalOcean divides a monthly price by.
 const hoursPerMonth = 672
 
-// plans are DigitalOcean's basic sizes at its real prices in US dollars.
-var plans = []struct {
-	slug                string
-	vcpus, memory, disk int
-	transfer, monthly   float64
-}{
-	{"s-1vcpu-512mb-10gb", 1, 512, 10, 0.5, 4},
-	{"s-1vcpu-1gb", 1, 1024, 25, 1, 6},
-	{"s-1vcpu-2gb", 1, 2048, 50, 2, 12},
-	{"s-2vcpu-2gb", 2, 2048, 60, 3, 18},
-	{"s-2vcpu-4gb", 2, 4096, 80, 4, 24},
-	{"s-4vcpu-8gb", 4, 8192, 160, 5, 48},
-	{"s-8vcpu-16gb", 8, 16384, 320, 6, 96},
-}
-
-// gpuPlans are DigitalOcean's GPU sizes, which it prices by the hour. The
-// sandbox's droplets of these sizes have no GPU in them.
-var gpuPlans = []struct {
-	slug, description   string
-	vcpus, memory, disk int
-	transfer, hourly    float64
-	model               string
-	count, vram         int
-}{
-	{"gpu-4000adax1-20gb", "RTX 4000 Ada GPU - 1X", 8, 32768, 500, 10, 0.76, "nvidia_rtx4000_ada", 1, 20},
-	{"gpu-l40sx1-48gb", "L40S GPU - 1X", 8, 65536, 500, 10, 1.57, "nvidia_l40s", 1, 48},
-	{"gpu-6000adax1-48gb", "RTX 6000 Ada GPU - 1X", 8, 65536, 500, 10, 1.89, "nvidia_rtx6000_ada", 1, 48},
-	{"gpu-mi300x1-192gb", "AMD MI300X - 1X", 20, 245760, 720, 15, 1.99, "amd_mi300x", 1, 192},
-	{"gpu-h100x1-80gb", "H100 GPU - 1X", 20, 245760, 720, 15, 3.39, "nvidia_h100", 1, 80},
-	{"gpu-h100x8-640gb", "H100 GPU - 8X", 160, 1966080, 2046, 60, 23.92, "nvidia_h100", 8, 640},
-}
-
 // catalog is what the cloud sells. It never changes.
 type catalog struct {
 	regions       []region
@@ -127,7 +95,7 @@ func regions(sizes []size) []region {
 		all[i] = region{
 			Name:      p.name,
 			Slug:      p.slug,
-			Features:  []string{"metadata", "image_transfer"},
+			Features:  []string{"ipv6", "storage", "image_transfer"},
 			Available: !p.closed,
 			Sizes:     []string{},
 		}
@@ -153,7 +121,7 @@ func sizes() []size {
 		all = append(all, size{
 			Slug: p.slug, Memory: p.memory, VCPUs: p.vcpus, Disk: p.disk, Transfer: p.transfer,
 			PriceMonthly: p.monthly, PriceHourly: hundredThousandths(p.monthly / hoursPerMonth),
-			Regions: openRegions(), Available: true, Description: "Basic", DiskInfo: localDisk(p.disk),
+			Regions: openRegions(), Available: true, Description: p.description, DiskInfo: localDisk(p.disk),
 		})
 	}
 	for _, p := range gpuPlans {

@@ -180,7 +180,7 @@ func TestPages(t *testing.T) {
 	r := newRig(t)
 	var sizes []string
 	opt := &godo.ListOptions{Page: 1, PerPage: 4}
-	for range 10 {
+	for range len(plans) {
 		page, res, err := r.client.Sizes.List(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)
