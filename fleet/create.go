@@ -324,7 +324,7 @@ func (f *Fleet) findRequested(ctx context.Context, w work) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	listed, err := f.machines(ctx, f.patience(w.Action))
+	listed, err := f.machines(ctx, f.pollPause(w.Action))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -332,7 +332,7 @@ func (f *Fleet) findRequested(ctx context.Context, w work) (outcome, error) {
 		return outcome{to: stageRequested, apply: adopt(m)}, nil
 	}
 	if listed.asked.Sub(in.Asked) < f.Pace.Settle {
-		return outcome{wait: f.patience(w.Action)}, nil
+		return outcome{wait: f.pollPause(w.Action)}, nil
 	}
 	return outcome{apply: forgetRequest(false)}, nil
 }
@@ -391,15 +391,15 @@ func (f *Fleet) awaitOn(ctx context.Context, w work) (outcome, error) {
 	m, seen, err := f.machine(ctx, w)
 	switch {
 	case err != nil || !seen:
-		return outcome{wait: f.patience(w.Action)}, err
+		return outcome{wait: f.pollPause(w.Action)}, err
 	case m.State == provider.On:
 		return outcome{to: stageBooting}, nil
 	case m.State != provider.Creating || !m.Addr.IsValid():
-		return outcome{wait: f.patience(w.Action)}, nil
+		return outcome{wait: f.pollPause(w.Action)}, nil
 	}
 	s := w.Server
 	s.Addr, s.SSHPort = m.Addr, m.SSHPort
-	if f.probe(ctx, s, f.patience(w.Action)) == nil {
+	if f.probe(ctx, s, f.pollPause(w.Action)) == nil {
 		return outcome{to: stageBooting}, nil
 	}
 	return outcome{wait: f.probePause(w.Action)}, nil
@@ -410,7 +410,7 @@ func (f *Fleet) awaitOn(ctx context.Context, w work) (outcome, error) {
 func (f *Fleet) awaitAddress(ctx context.Context, w work) (outcome, error) {
 	m, seen, err := f.machine(ctx, w)
 	if err != nil || !seen || !m.Addr.IsValid() {
-		return outcome{wait: f.patience(w.Action)}, err
+		return outcome{wait: f.pollPause(w.Action)}, err
 	}
 	return outcome{to: stageAddress, apply: func(_ *Fleet, _ context.Context, _ Tx, w *work) error {
 		w.Server.Addr, w.Server.SSHPort = m.Addr, m.SSHPort

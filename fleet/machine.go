@@ -19,7 +19,7 @@ var errAbsent = errors.New("the provider does not show the machine")
 // not listed is asked for by its id only after the time that lists may lag,
 // and taken for gone only after that was denied several times.
 func (f *Fleet) machine(ctx context.Context, w work) (m provider.Machine, seen bool, err error) {
-	listed, err := f.machines(ctx, f.patience(w.Action))
+	listed, err := f.machines(ctx, f.pollPause(w.Action))
 	if err != nil {
 		return provider.Machine{}, false, err
 	}

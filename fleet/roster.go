@@ -24,6 +24,13 @@ type listing struct {
 
 func newRoster() *roster { return &roster{turn: make(chan struct{}, 1)} }
 
+// pollPause is how old a list may be for an action: young ones are about to
+// change and look often, older ones less and less.
+func (f *Fleet) pollPause(a Action) time.Duration {
+	const longest = 30 * time.Second
+	return max(f.Pace.Poll, min(f.Now().Sub(a.StageAt)/20, longest))
+}
+
 // machines is the provider's list, at most so old. Who waits for something
 // young asks for a fresh list, and all others get that one too. A longer list
 // costs the provider more and is read less often, and a failure is shared like

@@ -172,7 +172,11 @@ func (f *Fleet) judge(ctx context.Context, w work, st stage, out outcome, err er
 		v.retry = f.backoff(a.Attempt, err)
 	}
 	if err != nil {
-		f.Log.WarnContext(ctx, "step failed", slog.String("action", string(a.ID)), slog.String("kind", string(a.Kind)),
+		level := slog.LevelWarn
+		if v.retry > 0 && provider.KindOf(err) == provider.RateLimited {
+			level = slog.LevelDebug // it waits for its turn
+		}
+		f.Log.Log(ctx, level, "step failed", slog.String("action", string(a.ID)), slog.String("kind", string(a.Kind)),
 			slog.String("stage", a.Stage), slog.Int("attempt", a.Attempt), slog.Bool("gives_up", v.reason != ""), slog.Any("error", err))
 	}
 	return v

@@ -1,0 +1,208 @@
+// Package burst measures what it costs the provider when many servers are
+// created at once, and how soon Berth knows that each answers: the whole fleet
+// on DigitalOcean's adapter, in front of an emulator with DigitalOcean's real
+// limits on requests and real durations, on a simulated clock. Minutes pass in
+// seconds, and the figures are the same on any machine.
+package burst
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"berth"
+	"berth/account"
+	"berth/billing"
+	"berth/fleet"
+	"berth/fleet/fleettest"
+	"berth/provider/digitalocean"
+	"berth/provider/sandbox"
+	"berth/remote"
+	"berth/storage"
+)
+
+// Figures are what a burst came to.
+type Figures struct {
+	Servers   int           `json:"servers"`
+	Requests  int           `json:"requests"`   // all, from an empty process to the last server that answers
+	Creates   int           `json:"creates"`    // of them: POST /v2/droplets
+	Lists     int           `json:"lists"`      // of them: pages of the list of droplets
+	PerServer float64       `json:"per_server"` // Requests per server
+	Refused   int           `json:"refused"`    // answered 429
+	Whole     time.Duration `json:"whole"`      // until the last server was delivered
+	Notice50  time.Duration `json:"notice_p50"` // from a server's first answer on SSH to its delivery
+	Notice99  time.Duration `json:"notice_p99"`
+}
+
+// deployment is a fleet with all that it stands on.
+type deployment struct {
+	fleet *fleet.Fleet
+	store fleet.Store
+	cloud *cloud
+	owner account.Principal
+	open  sync.WaitGroup // actions under way
+}
+
+// Run creates so many servers at once, at some limits on requests, and waits for
+// them. It must be called in a testing/synctest bubble.
+func Run(t *testing.T, servers int, limits sandbox.Limits) Figures {
+	d := deploy(t, servers, limits)
+	began := time.Now()
+	if err := d.fleet.Refresh(t.Context()); err != nil {
+		t.Fatalf("read what the provider has: %v", err)
+	}
+	var orders sync.WaitGroup
+	for range servers {
+		orders.Go(func() {
+			if err := d.create(t.Context()); err != nil {
+				t.Errorf("create: %v", err)
+			}
+		})
+	}
+	orders.Wait()
+	d.open.Wait()
+	f := d.figures(t, servers)
+	f.Whole = time.Since(began)
+	return f
+}
+
+// deploy puts a fleet together as the program does, but for its fronts.
+func deploy(t *testing.T, servers int, limits sandbox.Limits) *deployment {
+	warnings := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	db, err := storage.Open(t.Context(), storage.Options{Path: filepath.Join(t.TempDir(), "berth.db"), Log: warnings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &deployment{store: db.Fleet(), cloud: openCloud(t, limits, servers)}
+	p, err := digitalocean.New(digitalocean.Options{
+		Token: d.cloud.Token(), HTTP: &http.Client{Transport: d.cloud.wire}, AccountKey: accountKey, Log: warnings,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := remote.NewPool(remote.PoolOptions{Dial: d.cloud.dial, Log: warnings})
+	d.fleet = fleet.New(fleet.Options{
+		Store: d.store, Provider: p, Catalog: billing.DefaultCatalog(), Vault: fleettest.Vault{},
+		Prober: prober{pool}, Ring: func(ids ...berth.ID) { d.ring(t, ids) }, Log: warnings,
+		Deployment: "burst", Pace: fleet.CloudPace(), Process: "burst",
+	})
+	t.Cleanup(func() {
+		pool.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := d.register(t.Context(), servers); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// register adds the principal who orders, with money enough.
+func (d *deployment) register(ctx context.Context, servers int) error {
+	now := time.Now()
+	d.owner = account.Principal{
+		ID: berth.NewID(berth.PrefixAccount, now), Kind: account.Email, Email: "burst@example.com",
+		Tariff: account.Retail, ServerLimit: servers, Created: now,
+	}
+	return d.store.Write(ctx, func(tx fleet.Tx) error {
+		if err := tx.InsertPrincipal(ctx, d.owner); err != nil {
+			return err
+		}
+		_, err := billing.Grant(ctx, tx, d.owner.ID, billing.Transfer{
+			ID: "grant:burst", Amount: berth.Micros(servers) * berth.Dollar, At: now,
+		})
+		return err
+	})
+}
+
+// create orders one server, as an operation does.
+func (d *deployment) create(ctx context.Context) error {
+	o := fleet.CreateOrder{Owner: d.owner, Size: "small", Region: "nyc1", Minutes: 60}
+	charge := string(berth.NewID(berth.PrefixTransaction, time.Now()))
+	var begun fleet.Action
+	err := d.store.Write(ctx, func(tx fleet.Tx) error {
+		if err := tx.LockPrincipal(ctx, d.owner.ID); err != nil {
+			return err
+		}
+		price, err := d.fleet.PlanCreate(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		var s fleet.Server
+		if s, begun, err = d.fleet.Create(ctx, tx, o, price, charge); err != nil {
+			return err
+		}
+		_, err = billing.Hold(ctx, tx, d.owner.ID, billing.Transfer{
+			ID: charge, Amount: price.Total, Reason: billing.ReasonPurchase, Ref: s.ID, At: time.Now(),
+		})
+		return err
+	})
+	if err == nil {
+		d.fleet.Announce(begun)
+	}
+	return err
+}
+
+// ring advances actions until they end, as the jobs do.
+func (d *deployment) ring(t *testing.T, ids []berth.ID) {
+	for _, id := range ids {
+		d.open.Go(func() {
+			for {
+				again, done, err := d.fleet.Step(t.Context(), id)
+				if err != nil {
+					t.Errorf("step: %v", err)
+					return
+				}
+				if done {
+					return
+				}
+				time.Sleep(again)
+			}
+		})
+	}
+}
+
+// figures looks at what has become of all servers.
+func (d *deployment) figures(t *testing.T, servers int) Figures {
+	notices, err := d.notices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(notices) != servers {
+		t.Fatalf("%d of %d servers were delivered", len(notices), servers)
+	}
+	slices.Sort(notices)
+	f := d.cloud.wire.figures()
+	f.Servers, f.PerServer = servers, float64(f.Requests)/float64(servers)
+	f.Notice50, f.Notice99 = notices[len(notices)/2], notices[(len(notices)*99-1)/100]
+	return f
+}
+
+// notices are the times between each delivered server's first answer and its
+// delivery.
+func (d *deployment) notices(ctx context.Context) (all []time.Duration, err error) {
+	err = d.store.Read(ctx, func(rx fleet.Rx) error {
+		for after := berth.ID(""); ; {
+			page, err := rx.LiveServers(ctx, after, 200)
+			if err != nil || len(page) == 0 {
+				return err
+			}
+			for _, s := range page {
+				if s.Delivered.IsZero() {
+					return fmt.Errorf("server %s is %s: %s", s.ID, s.Status, cmp.Or(s.Reason, "no reason"))
+				}
+				all = append(all, s.Delivered.Sub(d.cloud.answers(s.Addr)))
+			}
+			after = page[len(page)-1].ID
+		}
+	})
+	return all, err
+}
