@@ -140,7 +140,7 @@ func success(op *ops.Operation, route ops.Route) *huma.Response {
 		res.Content["application/octet-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, ContentEncoding: "binary"}}
 		return res
 	}
-	res.Content["application/json"] = &huma.MediaType{Schema: op.Output}
+	res.Content["application/json"] = &huma.MediaType{Schema: op.Output()}
 	return res
 }
 

@@ -139,7 +139,9 @@ type Operation struct {
 
 	Input      *huma.Schema // as published, enumerations of the catalog included
 	InputOrder []string     // the inputs' names as they are declared
-	Output     *huma.Schema
+	// Output makes its schema when it is first asked for: only documents need it,
+	// and a start must not wait for all of them.
+	Output func() *huma.Schema
 
 	subjectField string
 	subjectKinds []string     // the prefixes of the ids that subjectField takes

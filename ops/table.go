@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -45,7 +46,7 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 		Priced:  op.Priced,
 		Long:    op.Fresh != nil,
 		checked: SchemaOf(in),
-		Output:  answerSchema(reflect.TypeFor[Out]()),
+		Output:  sync.OnceValue(func() *huma.Schema { return answerSchema(reflect.TypeFor[Out]()) }),
 		decode:  decodeAs[In],
 	}
 	o.Input = publish(in, o.checked, t.choices)
