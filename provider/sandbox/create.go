@@ -47,13 +47,14 @@ func (n *reference) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// references are a list that, as at DigitalOcean, must not be null.
+// references are a list. DigitalOcean's own MCP server sends null for an empty
+// one.
 type references []reference
 
-// UnmarshalJSON reads an array.
+// UnmarshalJSON reads an array, or null.
 func (n *references) UnmarshalJSON(b []byte) error {
 	var all []reference
-	if err := json.Unmarshal(b, &all); err != nil || all == nil {
+	if err := json.Unmarshal(b, &all); err != nil {
 		return unprocessable("expected an array of ids, not %.40s", b)
 	}
 	*n = all

@@ -119,7 +119,6 @@ func TestCreateRefuses(t *testing.T) {
 		"key": {func(q *godo.DropletCreateRequest) {
 			q.SSHKeys = []godo.DropletCreateSSHKey{{ID: 9}, {Fingerprint: "aa:bb"}}
 		}, 422, "9, aa:bb are invalid key identifiers for Droplet creation."},
-		"null keys":  {func(q *godo.DropletCreateRequest) { q.SSHKeys = nil }, 422, "expected an array of ids, not null"},
 		"tag":        {func(q *godo.DropletCreateRequest) { q.Tags = []string{"a b"} }, 422, `Tag "a b" may only have letters, numbers, colons, dashes and underscores, at most 255`},
 		"backups":    {func(q *godo.DropletCreateRequest) { q.Backups = true }, 501, "The sandbox does not offer backups."},
 		"volume":     {func(q *godo.DropletCreateRequest) { q.Volumes = []godo.DropletCreateVolume{{ID: "v"}} }, 422, `volume "v" does not exist`},
@@ -137,6 +136,15 @@ func TestCreateRefuses(t *testing.T) {
 	r.create("only")
 	_, _, err := r.client.Droplets.Create(t.Context(), request("second"))
 	refused(t, err, http.StatusUnprocessableEntity, msgDropletLimit)
+}
+
+// TestNullKeys holds that null is no keys: DigitalOcean's own MCP server sends it.
+func TestNullKeys(t *testing.T) {
+	r := newRig(t)
+	d := r.create("x", func(q *godo.DropletCreateRequest) { q.SSHKeys = nil })
+	if got := r.machines.machine(d.ID).spec.AuthorizedKeys; len(got) != 0 {
+		t.Errorf("the machine got keys %q", got)
+	}
 }
 
 func TestListFilters(t *testing.T) {

@@ -87,7 +87,7 @@ func TestLose(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, f := faulty(t)
 			f.Next(1, c.fault)
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, _, err := r.client.Droplets.Create(ctx, request("x"))
 			if !c.check(err) {

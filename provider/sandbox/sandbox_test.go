@@ -88,8 +88,13 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// settle returns when all work that was asked for is done.
-func (r *rig) settle() { r.working.Wait() }
+// settle returns when all work that was asked for is done. The lock orders it
+// after what began without an answer.
+func (r *rig) settle() {
+	r.mu.Lock()
+	r.mu.Unlock() //nolint:staticcheck // nothing is to be done under it
+	r.working.Wait()
+}
 
 // create makes a droplet and waits until it is active.
 func (r *rig) create(name string, change ...func(*godo.DropletCreateRequest)) *godo.Droplet {
