@@ -34,6 +34,10 @@ func dialLocal(ctx context.Context, dir string) (net.Conn, error) {
 // startTimeout is how long a process may take until it answers on its socket.
 const startTimeout = 20 * time.Second
 
+// lookAgain is the pause between two looks for a socket that is to appear. A
+// look takes microseconds, and a host waits for this: longer pauses would show.
+const lookAgain = time.Millisecond
+
 // start starts a detached process and connects as soon as its socket is there.
 // One that finds the directory held has lost a race, or the holder is ending:
 // either somebody's socket appears, or the directory becomes free.
@@ -44,7 +48,7 @@ func start(ctx context.Context, dir string, flags []string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	for {
 		conn, err := dialLocal(ctx, dir)
 		if err == nil {
 			return conn, nil
@@ -59,7 +63,7 @@ func start(ctx context.Context, dir string, flags []string) (net.Conn, error) {
 			if child, err = spawn(dir, flags); err != nil {
 				return nil, err
 			}
-		case <-time.After(pause):
+		case <-time.After(lookAgain):
 		}
 	}
 }
