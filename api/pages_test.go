@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"berth"
 	"berth/api"
 	"berth/ops"
@@ -114,7 +116,13 @@ func TestDocument(t *testing.T) {
 	if err != nil || !bytes.Equal(want, text) {
 		t.Errorf("%s is not what the table says (%v); go test ./api -update rewrites it", path, err)
 	}
-	doc := loadDocument(t, text)
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Errorf("the document is not valid: %v", err)
+	}
 	ids := map[string]bool{}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

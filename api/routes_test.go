@@ -257,3 +257,39 @@ func TestFiles(t *testing.T) {
 		t.Errorf("no base64: %s", wrong.body)
 	}
 }
+
+// TestProblems checks the parts of a problem document that clients rely on.
+func TestProblems(t *testing.T) {
+	r := newRig(t)
+	if err := r.Fleet.Refresh(t.Context()); err != nil { // learns what is to be had where
+		t.Fatal(err)
+	}
+	p := r.Principal()
+	for _, tt := range []struct {
+		name, token string
+		args        opstest.Args
+		status      int
+		code        berth.Code
+	}{
+		{"wrong key", "berth_wrong", opstest.Args{"size": "small", "region": "nyc1"}, 401, berth.Unauthenticated},
+		{"no key", "", opstest.Args{"size": "small", "region": "nyc1"}, 402, berth.PaymentRequired},
+		{"no key and no body", "", nil, 402, berth.PaymentRequired},
+		{"no key and half a body", "", opstest.Args{"size": "small"}, 400, berth.InvalidInput},
+		{"too dear", p.Token, opstest.Args{"size": "large", "region": "nyc1", "minutes": 100_000}, 402, berth.InsufficientBalance},
+		{"unknown region", p.Token, opstest.Args{"size": "small", "region": "mars"}, 400, berth.UnknownRegion},
+		{"not there now", p.Token, opstest.Args{"size": "large", "region": "ams3"}, 409, berth.OutOfCapacity},
+	} {
+		a := r.call("POST", "/v1/servers", tt.token, tt.args)
+		q := a.problem(t)
+		if a.StatusCode != tt.status || q.Status != tt.status || q.Code != tt.code || q.Type != "urn:berth:error:"+string(tt.code) ||
+			q.Title != http.StatusText(tt.status) || q.Instance != "/v1/servers" || q.Detail == "" || q.Hint == "" {
+			t.Errorf("%s: %d %s", tt.name, a.StatusCode, a.body)
+		}
+		if asks := a.Header.Get("WWW-Authenticate") != ""; asks != (tt.status == 401) {
+			t.Errorf("%s: WWW-Authenticate = %q", tt.name, a.Header.Get("WWW-Authenticate"))
+		}
+		if owes := q.Payment != nil; owes != (tt.status == 402) {
+			t.Errorf("%s: payment = %+v", tt.name, q.Payment)
+		}
+	}
+}

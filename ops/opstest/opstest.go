@@ -5,6 +5,7 @@ package opstest
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -34,10 +35,11 @@ type World struct {
 	Prober  *fleettest.Prober
 	Hands   *Hands
 
-	t    testing.TB
-	db   *storage.DB
-	path string
-	rung chan struct{} // has something in it after a ring
+	t      testing.TB
+	db     *storage.DB
+	path   string
+	beside *sql.DB       // reads the same file
+	rung   chan struct{} // has something in it after a ring
 
 	mu     sync.Mutex
 	serial int

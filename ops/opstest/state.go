@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,13 +38,15 @@ func (w *World) State() (s State) {
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
 		for rows.Next() {
 			var name string
 			if err := rows.Scan(&name); err != nil {
-				return err
+				return errors.Join(err, rows.Close())
 			}
 			counts = append(counts, fmt.Sprintf(`SELECT '%s' AS name, count(*) AS n FROM "%s"`, name, name))
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
 		}
 		return w.count(db, strings.Join(counts, " UNION ALL "), s.Rows)
 	})
@@ -97,15 +100,23 @@ func (w *World) Contains(text string) (found bool) {
 	return found
 }
 
-// query reads the database beside the store.
+// query reads the database beside the store, over a connection of its own.
 func (w *World) query(fn func(*sql.DB) error) {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+w.path+"?mode=ro&_pragma=busy_timeout(5000)")
-	if err != nil {
-		w.t.Fatal(err)
+	if w.beside == nil {
+		db, err := sql.Open("sqlite", "file:"+w.path+"?mode=ro&_pragma=busy_timeout(5000)")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		db.SetMaxOpenConns(1)
+		w.beside = db
+		w.t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				w.t.Error(err)
+			}
+		})
 	}
-	defer db.Close()
-	if err := fn(db); err != nil {
+	if err := fn(w.beside); err != nil {
 		w.t.Fatal(err)
 	}
 }
