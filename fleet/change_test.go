@@ -379,3 +379,20 @@ func TestExtendWhileProvisioning(t *testing.T) {
 		t.Errorf("delivered %s, paid until %s", got.Delivered, got.Lease.PaidUntil)
 	}
 }
+
+// TestResizeOfWhatVanishes: a resize whose machine is gone fails, and does not
+// try for ever to turn it on again.
+func TestResizeOfWhatVanishes(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	srv := s.created(s.order())
+	a, err := s.resize(srv.ID, "medium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cloud.Vanish(string(srv.ID))
+	s.mustEnd(a.ID, fleet.ActionFailed)
+	if b := s.balance(); b.Held != 0 {
+		t.Errorf("held %s", b.Held)
+	}
+}

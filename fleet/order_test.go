@@ -92,21 +92,6 @@ func TestCreateRefusals(t *testing.T) {
 	wantCode(t, err, berth.Conflict) // it has expired, though no scan came by
 }
 
-func TestCapacity(t *testing.T) {
-	t.Parallel()
-	s := newSim(t)
-	o := s.order()
-	o.Size, o.Region = "large", "ams3"
-	if err := s.fleet.Refresh(bg); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err := s.create(o)
-	wantCode(t, err, berth.OutOfCapacity)
-	if !strings.Contains(err.(*berth.Error).Hint, "nyc1, sfo3") {
-		t.Errorf("hint: %s", err.(*berth.Error).Hint)
-	}
-}
-
 func TestServerLimit(t *testing.T) {
 	t.Parallel()
 	s := newSim(t)

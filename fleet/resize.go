@@ -76,7 +76,7 @@ func resizeSaga() saga {
 			{name: stageConnecting, percent: 85, run: connect(stageReady, nil), limit: connectLimit},
 			{name: stageReady, percent: 100},
 			{name: stageResized, percent: 100}, // of a server that was off, and stays it
-			{name: stageRestoring, run: ask(stageFailed, turn(true), nil)},
+			{name: stageRestoring, run: unlessGone(stageFailed, ask(stageFailed, turn(true), nil))},
 			{name: stageFailed},
 		},
 		fail: (*Fleet).failResize,
@@ -130,4 +130,16 @@ func (f *Fleet) failResize(_ context.Context, _ Tx, w *work) (string, error) {
 		return "", err
 	}
 	return stageRestoring, nil
+}
+
+// unlessGone is a step that goes on to the stage next where the server has no
+// machine any more: nothing is left to put right, and the sweeper ends it.
+func unlessGone(next string, put step) step {
+	return func(f *Fleet, ctx context.Context, w work) (outcome, error) {
+		out, err := put(f, ctx, w)
+		if provider.KindOf(err) == provider.NotFound {
+			return outcome{to: next}, nil
+		}
+		return out, err
+	}
 }

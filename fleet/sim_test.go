@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -77,6 +78,7 @@ type sim struct {
 	dying   *dying
 	fleet   *fleet.Fleet
 	pace    fleet.Pace
+	log     bytes.Buffer // what the operator is told: warnings and worse
 	owner   account.Principal
 	rung    []berth.ID
 	process int
@@ -136,7 +138,7 @@ func (s *sim) restart() {
 	s.fleet = fleet.New(fleet.Options{
 		Store: s.dying, Provider: s.cloud, Catalog: billing.DefaultCatalog(), Vault: fleettest.Vault{},
 		Prober: s.prober, Ring: func(ids ...berth.ID) { s.rung = append(s.rung, ids...) }, Now: s.clock.Now,
-		Log: slog.New(slog.DiscardHandler), Deployment: "test", Pace: s.pace,
+		Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelWarn})), Deployment: "test", Pace: s.pace,
 		Process: "process-" + string(rune('a'+s.process%26)) + time.Duration(s.process).String(),
 	})
 }

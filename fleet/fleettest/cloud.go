@@ -53,7 +53,12 @@ const (
 	Check          = "check"
 	FindSnapshot   = "find snapshot"
 	DeleteSnapshot = "delete snapshot"
+	Catalog        = "catalog"
+	Account        = "account"
 )
+
+// reads are the methods that change nothing.
+var reads = map[string]bool{List: true, Get: true, Check: true, FindSnapshot: true, Catalog: true, Account: true}
 
 // Fault makes one call go wrong.
 type Fault struct {
@@ -75,6 +80,7 @@ type Cloud struct {
 	During func(method string)
 
 	Standing provider.Account // what Account answers
+	Stock    provider.Catalog // what Catalog answers
 
 	mu        sync.Mutex
 	machines  map[string]*machine
@@ -84,6 +90,7 @@ type Cloud struct {
 	calls     map[string]int
 	serial    int
 	created   int
+	asked     []provider.Spec
 }
 
 type machine struct {
@@ -106,7 +113,7 @@ type work struct {
 func NewCloud(clock *Clock) *Cloud {
 	return &Cloud{
 		Clock: clock, BootTime: 5 * time.Second, WorkTime: 4 * time.Second,
-		Standing: provider.Account{Standing: provider.Good},
+		Standing: provider.Account{Standing: provider.Good}, Stock: stock(),
 		machines: map[string]*machine{}, snapshots: map[string]*snapshot{},
 		works: map[provider.Ref]*work{}, faults: map[string][]Fault{}, calls: map[string]int{},
 	}
@@ -158,6 +165,13 @@ func (c *Cloud) Calls(method string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls[method]
+}
+
+// Asked are all creates that were asked for, refused ones too.
+func (c *Cloud) Asked() []provider.Spec {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.asked)
 }
 
 // Created is how many machines were ever made.
@@ -220,7 +234,7 @@ func (c *Cloud) fault(method string) Fault {
 
 // call runs one method with its fault, under the lock.
 func call[T any](c *Cloud, ctx context.Context, method string, do func(Fault) (T, error)) (T, error) {
-	if c.During != nil && method != List && method != Get && method != Check && method != FindSnapshot {
+	if c.During != nil && !reads[method] {
 		c.During(method)
 	}
 	c.mu.Lock()
@@ -270,33 +284,42 @@ func (c *Cloud) change(ctx context.Context, method, id string, do func(*machine)
 // Name implements provider.Provider.
 func (c *Cloud) Name() string { return "test" }
 
-// Catalog implements provider.Provider: it sells everything but the largest
-// size in ams3.
+// Catalog implements provider.Provider.
 func (c *Cloud) Catalog(context.Context) (provider.Catalog, error) {
+	return call(c, context.Background(), Catalog, func(Fault) (provider.Catalog, error) { return c.Stock, nil })
+}
+
+// stock is everything but the largest size in ams3, at the price list's costs.
+func stock() provider.Catalog {
 	regions := []string{"nyc1", "sfo3", "ams3"}
 	out := provider.Catalog{}
 	for _, slug := range regions {
 		out.Regions = append(out.Regions, provider.Region{Slug: slug, Name: slug, Available: true})
 	}
 	for _, s := range []provider.Size{
-		{Slug: "s-1vcpu-1gb", DiskGB: 25, Regions: regions},
-		{Slug: "s-2vcpu-2gb", DiskGB: 60, Regions: regions},
-		{Slug: "s-4vcpu-8gb", DiskGB: 160, Regions: regions[:2]},
+		{Slug: "s-1vcpu-1gb", DiskGB: 25, Hourly: 8_930, Regions: regions},
+		{Slug: "s-2vcpu-2gb", DiskGB: 60, Hourly: 26_790, Regions: regions},
+		{Slug: "s-4vcpu-8gb", DiskGB: 160, Hourly: 71_430, Regions: regions[:2]},
 	} {
 		s.Available = true
 		out.Sizes = append(out.Sizes, s)
 	}
-	return out, nil
+	return out
 }
 
 var disks = map[string]int{"s-1vcpu-1gb": 25, "s-2vcpu-2gb": 60, "s-4vcpu-8gb": 160}
 
 // Account implements provider.Provider.
-func (c *Cloud) Account(context.Context) (provider.Account, error) { return c.Standing, nil }
+func (c *Cloud) Account(context.Context) (provider.Account, error) {
+	return call(c, context.Background(), Account, func(Fault) (provider.Account, error) { return c.Standing, nil })
+}
 
 // Create implements provider.Provider. Like a real cloud's adapter it can only
 // find an earlier machine that is listed.
 func (c *Cloud) Create(ctx context.Context, spec provider.Spec) (provider.Machine, error) {
+	c.mu.Lock()
+	c.asked = append(c.asked, spec)
+	c.mu.Unlock()
 	return call(c, ctx, Create, func(Fault) (provider.Machine, error) {
 		if found := c.listed(spec.Tag); len(found) > 0 {
 			return found[0], nil
