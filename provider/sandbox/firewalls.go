@@ -45,7 +45,7 @@ const (
 	msgFirewallDuplicate = "duplicate name"
 )
 
-var firewallPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]{1,254}$`)
+var firewallPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]+$`)
 
 func (c *Cloud) firewallView(s *state, f *firewallRow) firewallView {
 	v := firewallView{
@@ -181,7 +181,7 @@ func (c *Cloud) replace(s *state, f *firewallRow, fresh firewallRow) error {
 
 func (f *firewallRow) check(s *state) error {
 	switch {
-	case !firewallPattern.MatchString(f.Name):
+	case len(f.Name) > maxName || !firewallPattern.MatchString(f.Name):
 		return unprocessable("name must have 2 to 255 letters, numbers, dashes and periods, the first a letter or number")
 	case len(f.Inbound)+len(f.Outbound) == 0:
 		return unprocessable(msgFirewallNoRules)

@@ -50,7 +50,7 @@ const (
 	maxRange = 28
 )
 
-var vpcPattern = regexp.MustCompile(`^[a-zA-Z0-9\-.]{1,255}$`)
+var vpcPattern = regexp.MustCompile(`^[a-zA-Z0-9\-.]+$`)
 
 // addVPC keeps a new VPC.
 func (s *state) addVPC(v *vpcRow) {
@@ -221,7 +221,7 @@ func (req *vpcRequest) change(s *state, v *vpcRow) error {
 		description = *req.Description
 	}
 	switch {
-	case !vpcPattern.MatchString(name):
+	case len(name) > maxName || !vpcPattern.MatchString(name):
 		return unprocessable("Name must have 1 to 255 letters, numbers, dashes and periods")
 	case len(description) > maxName:
 		return unprocessable("Description is too long (maximum is %d characters)", maxName)
