@@ -45,6 +45,27 @@ func testCatalog(b *bench) {
 	}
 }
 
+func testAccount(b *bench) {
+	before, err := b.Account(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if !slices.Contains([]provider.Standing{provider.Good, provider.Warned}, before.Standing) {
+		b.Errorf("an account that machines are to be made in stands %q", before.Standing)
+	}
+	if before.MachineLimit < 0 || before.Machines < 0 {
+		b.Errorf("Account = %+v", before)
+	}
+	b.running(b.spec())
+	b.eventually("the machine counts", func() bool {
+		after, err := b.Account(b.Context())
+		if err != nil && !provider.KindOf(err).Temporary() {
+			b.Fatalf("Account: %v", err)
+		}
+		return err == nil && after.Machines > before.Machines
+	})
+}
+
 func testCreate(b *bench) {
 	spec := b.spec()
 	made, err := b.Create(b.Context(), spec)
@@ -92,10 +113,12 @@ func (b *bench) listed(tag string, ids ...string) {
 
 func testCreateTwice(b *bench) {
 	spec := b.spec()
+	spec.First = true
 	first, err := b.Create(b.Context(), spec)
 	if err != nil {
 		b.Fatal(err)
 	}
+	spec.First = false
 	second, err := b.Create(b.Context(), spec)
 	if err != nil || second.ID != first.ID {
 		b.Errorf("Create again = %s, %v; want %s", second.ID, err, first.ID)
@@ -290,7 +313,7 @@ func testNotFound(b *bench) {
 	}
 	_, err := b.Snapshot(ctx, b.fleet+"-none")
 	b.kind("Snapshot", err, provider.NotFound)
-	for _, ref := range []provider.Ref{"nonsense", "action:x", provider.Ref(strings.Repeat("x", 200))} {
+	for _, ref := range []provider.Ref{"nonsense", "1", provider.Ref(strings.Repeat("x", 200))} {
 		_, err := b.Check(ctx, ref)
 		b.kind("Check of nonsense", err, provider.NotFound)
 	}

@@ -58,6 +58,7 @@ func Cases() []Case {
 		test func(*bench)
 	}{
 		{"Catalog", testCatalog},
+		{"Account", testAccount},
 		{"Create", testCreate},
 		{"CreateTwice", testCreateTwice},
 		{"CreateAtOnce", testCreateAtOnce},
