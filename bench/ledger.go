@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -108,7 +106,7 @@ func groupedRate(ctx context.Context, l *lab, count, callers int, write func(con
 }
 
 func openStorage(ctx context.Context, path string) (*storage.DB, error) {
-	return storage.Open(ctx, storage.Options{Path: path, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	return storage.Open(ctx, storage.Options{Path: path, Log: discard})
 }
 
 // newDatabase makes a database with Berth's schema and nothing in it.

@@ -32,6 +32,7 @@ var figures = []figure{
 	{"mcp", measureMCP},
 	{"start", measureStart},
 	{"memory", measureMemory},
+	{"droplets", measureDroplets},
 }
 
 func main() {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -75,4 +78,64 @@ func memory(pid int, file, field string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("there is no %s in /proc/%d/%s", field, pid, file)
+}
+
+// descendants is the proportional memory of this process's children and of
+// theirs, in megabytes, less that of the given ones.
+func descendants(less []*process) (float64, error) {
+	parents, err := parents()
+	if err != nil {
+		return 0, err
+	}
+	skip := map[int]bool{}
+	for _, p := range less {
+		skip[p.cmd.Process.Pid] = true
+	}
+	total := 0.0
+	for pid := range parents {
+		up := pid
+		for up != os.Getpid() && up != 0 && !skip[up] {
+			up = parents[up]
+		}
+		if pid == os.Getpid() || up != os.Getpid() {
+			continue
+		}
+		pss, err := memory(pid, "smaps_rollup", "Pss:")
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended since
+		}
+		if err != nil {
+			return 0, err
+		}
+		total += pss
+	}
+	return total, nil
+}
+
+// parents maps the ids of all processes to those of their parents.
+func parents() (map[int]int, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	all := map[int]int{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended since
+		}
+		var pid, parent int
+		var state string
+		before, after, _ := strings.Cut(string(text), " (")
+		if _, err := fmt.Sscan(before, &pid); err != nil {
+			return nil, err
+		}
+		if _, err := fmt.Sscan(after[strings.LastIndex(after, ")")+1:], &state, &parent); err != nil {
+			return nil, err
+		}
+		if state != "Z" { // the dead have no memory
+			all[pid] = parent
+		}
+	}
+	return all, nil
 }

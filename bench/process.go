@@ -25,9 +25,13 @@ type process struct {
 
 // start runs a server and waits until it tells its URL on standard output.
 func start(ctx context.Context, path string, args ...string) (*process, error) {
+	return startCommand(ctx, exec.Command(path, args...))
+}
+
+func startCommand(ctx context.Context, cmd *exec.Cmd) (*process, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	p := &process{cmd: exec.Command(path, args...), errors: &tail{}, ended: make(chan error, 1)}
+	p := &process{cmd: cmd, errors: &tail{}, ended: make(chan error, 1)}
 	p.cmd.Stderr = p.errors
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -59,7 +63,7 @@ func start(ctx context.Context, path string, args ...string) (*process, error) {
 	case <-ctx.Done():
 		err = errors.Join(ctx.Err(), p.stop())
 	}
-	return nil, fmt.Errorf("%s did not tell its URL: %w\n%s", path, err, p.errors.text)
+	return nil, fmt.Errorf("%s did not tell its URL: %w\n%s", cmd.Path, err, p.errors.text)
 }
 
 // findURL is the first word of a line that begins as URLs do.
@@ -82,7 +86,10 @@ func (p *process) stop() error {
 		if e := new(exec.ExitError); errors.As(err, &e) && !e.Exited() {
 			return nil // by the signal
 		}
-		return err
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s", p.cmd.Path, err, p.errors.text)
+		}
+		return nil
 	case <-time.After(patience):
 		return errors.Join(errors.New("it did not end by itself"), p.cmd.Process.Kill(), <-p.ended)
 	}

@@ -7,10 +7,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -30,10 +33,20 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	// The first process of a namespace ends at no signal that it does not take.
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
 	fmt.Printf("URL http://%s\n", l.Addr())
 	s := &http.Server{
 		Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
-	return s.Serve(l)
+	go func() {
+		<-end
+		s.Close()
+	}()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }

@@ -36,6 +36,7 @@ type Figures struct {
 	Lists     int           `json:"lists"`      // of them: pages of the list of droplets
 	PerServer float64       `json:"per_server"` // Requests per server
 	Refused   int           `json:"refused"`    // answered 429
+	Destroys  float64       `json:"destroys"`   // requests per server to destroy them all at once
 	Whole     time.Duration `json:"whole"`      // until the last server was delivered
 	Notice50  time.Duration `json:"notice_p50"` // from a server's first answer on SSH to its delivery
 	Notice99  time.Duration `json:"notice_p99"`
@@ -70,7 +71,55 @@ func Run(t *testing.T, servers int, limits sandbox.Limits) Figures {
 	d.open.Wait()
 	f := d.figures(t, servers)
 	f.Whole = time.Since(began)
+	f.Destroys = d.destroyAll(t, servers)
 	return f
+}
+
+// destroyAll ends all servers at once and waits until they are gone. It returns
+// the requests that each took.
+func (d *deployment) destroyAll(t *testing.T, servers int) float64 {
+	before := d.cloud.wire.figures()
+	var begun []fleet.Action
+	err := d.store.Write(t.Context(), func(tx fleet.Tx) error {
+		if err := tx.LockPrincipal(t.Context(), d.owner.ID); err != nil {
+			return err
+		}
+		live, err := d.live(t.Context(), tx)
+		if err != nil {
+			return err
+		}
+		begun = begun[:0]
+		for _, s := range live {
+			_, a, err := d.fleet.Destroy(t.Context(), tx, s, false)
+			if err != nil {
+				return err
+			}
+			begun = append(begun, a)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("destroy: %v", err)
+	}
+	d.fleet.Announce(begun...)
+	d.open.Wait()
+	after := d.cloud.wire.figures()
+	if left := d.cloud.Live(); left > 0 || after.Refused > before.Refused {
+		t.Errorf("%d droplets are left, %d requests were refused", left, after.Refused-before.Refused)
+	}
+	return float64(after.Requests-before.Requests) / float64(servers)
+}
+
+// live are all servers that are there.
+func (d *deployment) live(ctx context.Context, rx fleet.Rx) (all []fleet.Server, err error) {
+	for after := berth.ID(""); ; {
+		page, err := rx.LiveServers(ctx, after, 200)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
+		after = page[len(page)-1].ID
+	}
 }
 
 // deploy puts a fleet together as the program does, but for its fronts.
@@ -190,19 +239,17 @@ func (d *deployment) figures(t *testing.T, servers int) Figures {
 // delivery.
 func (d *deployment) notices(ctx context.Context) (all []time.Duration, err error) {
 	err = d.store.Read(ctx, func(rx fleet.Rx) error {
-		for after := berth.ID(""); ; {
-			page, err := rx.LiveServers(ctx, after, 200)
-			if err != nil || len(page) == 0 {
-				return err
-			}
-			for _, s := range page {
-				if s.Delivered.IsZero() {
-					return fmt.Errorf("server %s is %s: %s", s.ID, s.Status, cmp.Or(s.Reason, "no reason"))
-				}
-				all = append(all, s.Delivered.Sub(d.cloud.answers(s.Addr)))
-			}
-			after = page[len(page)-1].ID
+		live, err := d.live(ctx, rx)
+		if err != nil {
+			return err
 		}
+		for _, s := range live {
+			if s.Delivered.IsZero() {
+				return fmt.Errorf("server %s is %s: %s", s.ID, s.Status, cmp.Or(s.Reason, "no reason"))
+			}
+			all = append(all, s.Delivered.Sub(d.cloud.answers(s.Addr)))
+		}
+		return nil
 	})
 	return all, err
 }
