@@ -169,7 +169,7 @@ func rawGroup(ctx context.Context, pool *sql.DB, insert, put *sql.Stmt, done, si
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	insert, put = tx.StmtContext(ctx, insert), tx.StmtContext(ctx, put)
 	for n := done + 1; n <= done+size; n++ {
 		t := grant(n)

@@ -69,6 +69,9 @@ func check(t *testing.T, f Figures) {
 	if f.Creates != f.Servers {
 		t.Errorf("%d creates were sent for %d servers", f.Creates, f.Servers)
 	}
+	if f.Destroys > 2.5 {
+		t.Errorf("%.2f requests per server to destroy it, at most 2.5 are wanted", f.Destroys)
+	}
 	if f.Refused > 0 {
 		t.Errorf("%d requests were refused", f.Refused)
 	}
