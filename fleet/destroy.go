@@ -177,36 +177,68 @@ func remove(next string) step {
 }
 
 // confirmGone is a step that makes sure that a server has no machine any more,
-// and goes back to delete again where it still has one. A machine whose request
-// was under way may appear late, so the list must stay empty for a while.
+// and goes back to delete again where it still has one and nothing is being done
+// with it. A machine whose request was under way may appear late, so the list
+// must stay empty for a while.
 func confirmGone(back, next string, done change) step {
 	return func(f *Fleet, ctx context.Context, w work) (outcome, error) {
 		age := f.Now().Sub(w.Action.StageAt)
-		found, known, err := f.remains(ctx, w.Server)
+		left, err := f.remains(ctx, w)
+		known := w.Server.MachineID != ""
 		switch {
 		case err != nil:
 			return outcome{}, err
-		case found && (!known || age > f.Pace.Settle):
+		case left == atWork:
+			return outcome{wait: f.pollPause(w.Action)}, nil
+		case left == there && (!known || age > f.Pace.Settle):
 			return outcome{to: back}, nil
-		case found, !known && age < f.Pace.Settle:
-			return outcome{wait: f.Pace.Poll}, nil
+		case left == there, !known && age < f.Pace.Settle:
+			return outcome{wait: f.pollPause(w.Action)}, nil
 		}
 		return outcome{to: next, apply: done}, nil
 	}
 }
 
-// remains tells whether a server still has a machine, and whether that is one
-// whose id is known.
-func (f *Fleet) remains(ctx context.Context, s Server) (found, known bool, err error) {
-	if s.MachineID == "" {
-		list, err := f.Provider.Machines(ctx, string(s.ID))
-		return len(list) > 0, false, err
+// remnant is what is left of a server at the provider.
+type remnant int
+
+const (
+	nothing remnant = iota
+	there           // a machine
+	atWork          // a machine with which something is being done
+)
+
+// remains looks for what is left of a server. While the common list shows its
+// machine nobody asks for that by itself; that it is gone is believed only when
+// it was asked for.
+func (f *Fleet) remains(ctx context.Context, w work) (remnant, error) {
+	if w.Server.MachineID == "" {
+		list, err := f.Provider.Machines(ctx, string(w.Server.ID))
+		if len(list) > 0 {
+			return there, nil
+		}
+		return nothing, err
 	}
-	_, err = f.Provider.Machine(ctx, s.MachineID)
-	if provider.KindOf(err) == provider.NotFound {
-		return false, true, nil
+	listed, err := f.machines(ctx, f.pollPause(w.Action))
+	if err != nil {
+		return nothing, err
 	}
-	return err == nil, true, err
+	m, shown := listed.byTag[string(w.Server.ID)]
+	shown = shown && m.ID == w.Server.MachineID
+	switch {
+	case listed.asked.Before(w.Action.StageAt), shown && m.Busy:
+		return atWork, nil // as far as is known
+	case shown:
+		return there, nil
+	}
+	m, err = f.Provider.Machine(ctx, w.Server.MachineID)
+	switch {
+	case provider.KindOf(err) == provider.NotFound:
+		return nothing, nil
+	case err == nil && m.Busy:
+		return atWork, nil
+	}
+	return there, err
 }
 
 // bury ends a server's row.

@@ -26,7 +26,7 @@ func (f *Fleet) machine(ctx context.Context, w work) (m provider.Machine, seen b
 	if m, ok := listed.byTag[string(w.Server.ID)]; ok && m.ID == w.Server.MachineID {
 		return m, true, nil
 	}
-	if f.Now().Sub(w.Action.StageAt) < f.Pace.Settle {
+	if listed.asked.Sub(w.Action.StageAt) < f.Pace.Settle {
 		return provider.Machine{}, false, nil
 	}
 	m, err = f.Provider.Machine(ctx, w.Server.MachineID)

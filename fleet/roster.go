@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"berth/provider"
@@ -31,6 +32,10 @@ func (f *Fleet) pollPause(a Action) time.Duration {
 	return max(f.Pace.Poll, min(f.Now().Sub(a.StageAt)/20, longest))
 }
 
+// errLater is the error of a step that can't look at the moment: it is no
+// failure, and tried again after a pause.
+var errLater = errors.New("the list of machines is still being read")
+
 // machines is the provider's list, at most so old. Who waits for something
 // young asks for a fresh list, and all others get that one too. A longer list
 // costs the provider more and is read less often, and a failure is shared like
@@ -39,6 +44,8 @@ func (f *Fleet) machines(ctx context.Context, age time.Duration) (listing, error
 	r := f.roster
 	select {
 	case r.turn <- struct{}{}:
+	case <-time.After(f.Pace.Poll):
+		return listing{}, errLater // it waits for its own turn at the provider
 	case <-ctx.Done():
 		return listing{}, ctx.Err()
 	}

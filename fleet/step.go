@@ -53,6 +53,9 @@ func (f *Fleet) Step(ctx context.Context, id berth.ID) (again time.Duration, don
 	if ctx.Err() != nil {
 		return 0, false, ctx.Err()
 	}
+	if errors.Is(err, errLater) {
+		return f.pollPause(w.Action), false, nil
+	}
 	again, done, err = f.record(ctx, w, st, out, err)
 	if err != nil {
 		return 0, false, fmt.Errorf("record %s of action %s: %w", st.name, id, err)

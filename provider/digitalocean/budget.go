@@ -21,6 +21,10 @@ const (
 	keyLimit    = 10 // requests about the account's keys in a minute
 )
 
+// answerTime is how much of a caller's time is left for the answer to a request
+// that had to wait. One that is cut off in its midst may have had its effect.
+const answerTime = 5 * time.Second
+
 // shares are the parts of a limit, in percent, that are kept for each priority
 // whatever the others ask for, so that none starves. What is nobody's part goes
 // to whoever comes first in the order of priority.
@@ -42,8 +46,8 @@ type budget struct {
 // turn is one request, waiting to go.
 type turn struct {
 	of       provider.Priority
-	keys     bool // it is about the account's keys
-	deadline time.Time
+	keys     bool          // it is about the account's keys
+	deadline time.Time     // when it is too late to go; zero: never
 	ready    chan struct{} // closed when it may go, or never can in time
 	going    bool
 }
@@ -58,47 +62,77 @@ func newBudget(now berth.Clock) *budget {
 }
 
 // enter waits until a request may go; the caller then sends it and calls leave.
-// Where that is certain to be after the context's deadline, it returns at once:
-// RateLimited, with the time after which trying again makes sense.
+// Where that is certain to be too late for the context's deadline, it returns
+// at once: RateLimited, with the time after which trying again makes sense.
 func (b *budget) enter(ctx context.Context, op string, keys bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t := &turn{of: provider.PriorityOf(ctx), keys: keys, ready: make(chan struct{})}
-	t.deadline, _ = ctx.Deadline()
-	b.mu.Lock()
-	b.admit()
-	place := b.place(t)
-	if wait := b.wait(t, place); t.late(b.now().Add(wait)) {
-		b.mu.Unlock()
+	t := b.newTurn(ctx, keys)
+	if wait, ok := b.line(t); !ok {
 		return usedUp(op, wait, nil)
 	}
-	b.waiting = slices.Insert(b.waiting, place, t)
-	b.admit()
-	b.mu.Unlock()
-
-	var gone error
-	select {
-	case <-t.ready:
-	case <-ctx.Done():
-		gone = ctx.Err()
-	}
+	gone := t.await(ctx, b.now())
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case gone == nil && t.going:
+	if t.going && ctx.Err() == nil {
 		return nil
-	case t.going: // it could have gone, and nobody wants it any more
+	}
+	if t.going { // it could have gone, and nobody wants it any more
 		b.each(t.keys, func(w *window) { w.used[t.of]-- })
 		b.admit()
-		return gone
 	}
 	wait := b.wait(t, b.place(t))
 	b.waiting = slices.DeleteFunc(b.waiting, func(other *turn) bool { return other == t })
-	if errors.Is(gone, context.Canceled) {
-		return gone
+	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
+		return cause
 	}
 	return usedUp(op, wait, gone)
+}
+
+// newTurn is a request of the context's priority that leaves time for its
+// answer before the context's deadline.
+func (b *budget) newTurn(ctx context.Context, keys bool) *turn {
+	t := &turn{of: provider.PriorityOf(ctx), keys: keys, ready: make(chan struct{})}
+	if end, ok := ctx.Deadline(); ok {
+		left := end.Sub(b.now())
+		t.deadline = end.Add(-min(left/2, answerTime))
+	}
+	return t
+}
+
+// line has a turn wait in its place, or go at once. Where it would come too
+// late it does neither, and tells how long it would have to wait.
+func (b *budget) line(t *turn) (wait time.Duration, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.admit()
+	place := b.place(t)
+	if wait = b.wait(t, place); t.late(b.now().Add(wait)) {
+		return wait, false
+	}
+	b.waiting = slices.Insert(b.waiting, place, t)
+	b.admit()
+	return wait, true
+}
+
+// await returns when the turn has come or never will, or with an error when it
+// is too late for it.
+func (t *turn) await(ctx context.Context, now time.Time) error {
+	var late <-chan time.Time // never, where there is no deadline
+	if !t.deadline.IsZero() {
+		timer := time.NewTimer(t.deadline.Sub(now))
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-t.ready:
+		return nil
+	case <-late:
+		return context.DeadlineExceeded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // usedUp is the error of a request that was not sent, because its turn does not
