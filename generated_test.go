@@ -51,7 +51,7 @@ func generated(t *testing.T, path, want string) {
 	part, tail, closed := strings.Cut(rest, end)
 	switch {
 	case !found || !closed:
-		head, part, tail = strings.TrimRight(string(text), "\n")+"\n\n", "", ""
+		head, tail = strings.TrimRight(string(text), "\n")+"\n\n", ""
 		if len(text) == 0 {
 			head = ""
 		}

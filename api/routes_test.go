@@ -100,7 +100,7 @@ func TestMethods(t *testing.T) {
 	r := newRig(t)
 	for _, tt := range []struct{ method, path, allow string }{
 		{"PUT", "/v1/servers", "GET, POST"},
-		{"PATCH", "/v1/servers/srv_0193f2a4c1d05e6f7a8b9c0d", "DELETE, GET"},
+		{"PUT", "/v1/servers/srv_0193f2a4c1d05e6f7a8b9c0d", "DELETE, GET, PATCH"},
 		{"DELETE", "/v1/balance", "GET"},
 		{"GET", "/v1/quotes", "POST"},
 		{"OPTIONS", "/v1/quotes", "POST"},

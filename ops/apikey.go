@@ -39,7 +39,17 @@ type RevokeKeyIn struct {
 	KeyID string `json:"api_key_id" minLength:"1" maxLength:"64"`
 }
 
+// APIKeysOut is what list_api_keys answers.
+type APIKeysOut struct {
+	Keys []APIKeyView `json:"api_keys"`
+}
+
 func (s *System) addAPIKeys() {
+	Add(s.table, Op[AccountIn, APIKeysOut]{
+		Name: "list_api_keys", Doc: operatorDoc("List API keys", "An account's API keys, without their secrets.", `{"account":"dev@example.com"}`, true),
+		Routes: []Route{{Method: "GET", Path: "/v1/operator/accounts/{account}/keys", Status: http.StatusOK}},
+		Access: Operator, Read: s.listKeys,
+	})
 	Add(s.table, Op[CreateKeyIn, APIKeyView]{
 		Name: "create_api_key", Doc: operatorDoc("Make an API key", "Make a further API key for an account; it is shown once.", `{"account":"dev@example.com","name":"ci"}`, false),
 		Routes: []Route{{Method: "POST", Path: "/v1/operator/accounts/{account}/keys", Status: http.StatusCreated}},
@@ -68,6 +78,19 @@ func (s *System) createKey(ctx context.Context, tx Tx, _ *Request, in CreateKeyI
 	out := viewAPIKey(key)
 	out.Secret = token
 	return out, Effect{Ref: key.ID}, tx.InsertAPIKey(ctx, key)
+}
+
+func (s *System) listKeys(ctx context.Context, rx Rx, _ *Request, in AccountIn) (APIKeysOut, error) {
+	p, err := findAccount(ctx, rx, in.Account)
+	if err != nil {
+		return APIKeysOut{}, err
+	}
+	list, err := rx.APIKeys(ctx, p.ID)
+	out := APIKeysOut{Keys: make([]APIKeyView, len(list))}
+	for i, k := range list {
+		out.Keys[i] = viewAPIKey(k)
+	}
+	return out, err
 }
 
 func viewAPIKey(k account.APIKey) APIKeyView {

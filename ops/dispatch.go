@@ -21,6 +21,7 @@ const maxKey = 255
 // order. Every error that it returns is a *berth.Error, or the context's.
 func (s *System) Dispatch(ctx context.Context, call *Call) (*Result, error) {
 	res, err := s.dispatch(ctx, call)
+	s.tell(ctx, call, res, err)
 	if err == nil {
 		return res, nil
 	}
@@ -39,6 +40,23 @@ func (s *System) Dispatch(ctx context.Context, call *Call) (*Result, error) {
 	s.log.ErrorContext(ctx, "operation failed", slog.String("operation", call.Op), slog.Any("error", err))
 	return nil, berth.Errorf(berth.Internal, "%s could not be carried out for a reason of Berth's own", call.Op).
 		Hinted("nothing was charged; try again, with the same idempotency key").Because(err)
+}
+
+// tell logs what changed something, or would have.
+func (s *System) tell(ctx context.Context, call *Call, res *Result, err error) {
+	op := s.table.Lookup(call.Op)
+	if op == nil || !op.Changes() {
+		return
+	}
+	outcome := slog.String("outcome", "ok")
+	attrs := []any{slog.String("operation", op.Name), slog.String("front", call.Front)}
+	switch {
+	case err != nil:
+		outcome = slog.String("outcome", string(berth.CodeOf(err)))
+	case res.request != nil:
+		attrs = append(attrs, slog.String("account", string(res.request.Principal.ID)), slog.String("action", string(res.Action)))
+	}
+	s.log.InfoContext(ctx, "operation", append(attrs, outcome)...)
 }
 
 func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
@@ -128,12 +146,9 @@ func (t task) read(ctx context.Context, rx Rx) (*Result, error) {
 // commit plans against a snapshot first, so that a request which can't succeed
 // never waits for the writer, and again under the principal's lock.
 func (t task) commit(ctx context.Context) (*Result, error) {
-	res, err := t.replay(ctx)
+	res, err := t.preview(ctx)
 	if res != nil || err != nil {
 		return res, err
-	}
-	if err := t.preview(ctx); err != nil {
-		return nil, err
 	}
 	var effect Effect
 	err = t.store.Write(ctx, func(tx Tx) error {
@@ -149,14 +164,21 @@ func (t task) commit(ctx context.Context) (*Result, error) {
 	return res, nil
 }
 
-func (t task) preview(ctx context.Context) error {
-	return t.store.Read(ctx, func(rx Rx) error {
+// preview is the stored answer, or the refusal that the writer would come to.
+// Both come from one snapshot: of two identical calls at once the second must
+// find the first one's answer, not its effect.
+func (t task) preview(ctx context.Context) (res *Result, err error) {
+	err = t.store.Read(ctx, func(rx Rx) error {
+		if res, err = t.stored(ctx, rx); res != nil || err != nil {
+			return err
+		}
 		if err := t.authorise(ctx, rx); err != nil {
 			return err
 		}
 		_, err := t.price(ctx, rx)
 		return err
 	})
+	return res, err
 }
 
 // price plans and checks that the caller can pay, reading only.
@@ -228,7 +250,13 @@ func (t task) run(ctx context.Context) (*Result, error) {
 	if err := t.record(ctx, "started"); err != nil {
 		return nil, err
 	}
-	out, err := t.op.run(ctx, t.req, t.in)
+	running := ctx
+	if t.call.Key != "" {
+		// Who gives a key may lose the connection and ask again: the work goes
+		// on, within its own time limit, and the second call gets its answer.
+		running = context.WithoutCancel(ctx)
+	}
+	out, err := t.op.run(running, t.req, t.in)
 	// The trail and the stored answer are written even when the caller has
 	// gone: what was run was run.
 	after := context.WithoutCancel(ctx)
@@ -316,23 +344,24 @@ func (t task) afford(ctx context.Context, rx Rx, price berth.Micros) error {
 		e.Payment = &berth.Demand{Amount: price, Balance: &have, Challenges: []berth.Challenge{}}
 		return e.Hinted("buy less, or have the operator add credit: berth account credit %s %s", p.ID, price-have)
 	}
-	return t.capped(ctx, rx, price)
+	return t.capped(ctx, rx, t.req, price)
 }
 
-func (t task) capped(ctx context.Context, rx Rx, price berth.Micros) error {
+// capped checks the caps of the caller and of its key against a price.
+func (s *System) capped(ctx context.Context, rx Rx, r *Request, price berth.Micros) error {
 	budgets := []struct {
 		budget account.Budget
 		key    berth.ID
 		who    string
 	}{
-		{t.req.Principal.Budget, "", "the account " + string(t.req.Principal.ID)},
-		{t.req.Key.Budget, t.req.Key.ID, "the API key " + string(t.req.Key.ID)},
+		{r.Principal.Budget, "", "the account " + string(r.Principal.ID)},
+		{r.Key.Budget, r.Key.ID, "the API key " + string(r.Key.ID)},
 	}
 	for _, b := range budgets {
 		if b.budget == (account.Budget{}) {
 			continue
 		}
-		spent, err := rx.Spent(ctx, t.req.Principal.ID, b.key)
+		spent, err := rx.Spent(ctx, r.Principal.ID, b.key)
 		if err != nil {
 			return err
 		}

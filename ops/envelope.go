@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -95,7 +96,7 @@ func (o *Operation) TakeEnvelope(args map[string]any) (Envelope, error) {
 		case "quote_id":
 			e.Quote = berth.ID(v.(string))
 		case "wait_seconds":
-			d := time.Duration(v.(float64)) * time.Second
+			d := time.Duration(v.(float64) * float64(time.Second))
 			e.Wait = &d
 		}
 	}
@@ -103,7 +104,8 @@ func (o *Operation) TakeEnvelope(args map[string]any) (Envelope, error) {
 }
 
 func message(err error) string {
-	if d, ok := err.(*huma.ErrorDetail); ok {
+	var d *huma.ErrorDetail
+	if errors.As(err, &d) {
 		return d.Message
 	}
 	return fmt.Sprint(err)

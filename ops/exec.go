@@ -204,6 +204,7 @@ func refusal(err error) error {
 		out.Code = berth.InvalidInput
 	case remote.NotFound:
 		out.Code = berth.NotFound
+		out.Hint = "look at what there is by ssh_exec; upload_file makes missing folders with mkdir"
 	case remote.TooLarge:
 		out.Code = berth.TooLarge
 	case remote.Unreachable, remote.HostKeyMismatch, remote.Auth, remote.ConnectionLost, remote.Timeout:

@@ -117,7 +117,7 @@ func (f *fronts) overHTTP(t *testing.T, op *ops.Operation, c refusal) (out said,
 // documents tells whether the OpenAPI document names an error of a route.
 func (f *fronts) documents(route ops.Route, status int, code berth.Code) bool {
 	item := f.doc.Paths[route.Path]
-	described := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete}[route.Method]
+	described := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete}[route.Method]
 	res := described.Responses[strconv.Itoa(status)]
 	return res != nil && strings.Contains(res.Description, string(code))
 }

@@ -47,7 +47,7 @@ func (r *Request) accept(ctx context.Context, rx Rx, c Credential) (err error) {
 		r.Principal, err = rx.LocalPrincipal(ctx)
 		r.Operator = true
 	default:
-		err = berth.Errorf(berth.Unauthenticated, "%q is no way to identify oneself here", c.Scheme).
+		err = berth.Errorf(berth.Unauthenticated, "the credential is of no kind that is known here").
 			Hinted("send an API key as \"Authorization: Bearer berth_…\"")
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 
 	"berth"
 	"berth/billing"
+	"berth/fleet"
 )
 
 // ExtendIn is the input of extend.
@@ -52,11 +53,19 @@ func (s *System) planExtend(ctx context.Context, rx Rx, r *Request, in ExtendIn)
 	var err error
 	switch kind := berth.ID(in.ID).Prefix(); {
 	case kind == berth.PrefixServer && in.Minutes > 0 && in.Days == 0:
-		p.Memo = fmt.Sprintf("%d minutes more", in.Minutes)
+		if r.Server.Status == fleet.Provisioning {
+			return p, berth.Errorf(berth.Conflict, "the server %s is provisioning: its time has not begun", in.ID).
+				Hinted("extend it once get_server shows it active")
+		}
+		p.Memo = plural("minute", in.Minutes) + " more"
 		p.Price, err = s.fleet.PlanExtend(ctx, rx, r.Server, r.Principal, in.Minutes)
 	case kind == berth.PrefixSnapshot && in.Days > 0 && in.Minutes == 0:
-		p.Memo = fmt.Sprintf("%d days more", in.Days)
+		p.Memo = plural("day", in.Days) + " more"
 		p.Price, err = s.fleet.PlanRetain(ctx, rx, r.Snapshot, r.Principal, in.Days)
+	case kind == berth.PrefixServer && in.Minutes == 0:
+		err = wrongField("minutes", "is required for a server")
+	case kind == berth.PrefixSnapshot && in.Days == 0:
+		err = wrongField("days", "is required for a snapshot")
 	case kind == berth.PrefixServer:
 		err = wrongField("minutes", "a server is extended by minutes, and by nothing else")
 	case kind == berth.PrefixSnapshot:
@@ -91,4 +100,12 @@ func (s *System) extend(ctx context.Context, tx Tx, r *Request, in ExtendIn, p P
 // daysLeft is a duration in days, to two decimals, never below zero.
 func daysLeft(d time.Duration) float64 {
 	return float64(max(0, d)/(864*time.Second)) / 100
+}
+
+// plural says how many of a thing, in English.
+func plural(thing string, n int) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

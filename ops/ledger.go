@@ -2,7 +2,6 @@ package ops
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"time"
 
@@ -128,7 +127,6 @@ func (s *System) exportLedger(ctx context.Context, r *Request, in ExportIn) (str
 		if in.Format == "json" {
 			write = billing.WriteJSON
 		}
-		var to io.Writer = r.Open(FileHead{Path: "ledger." + in.Format, Size: -1})
-		return write(ctx, to, rx)
+		return write(ctx, r.Open(FileHead{Path: "ledger." + in.Format, Size: -1}), rx)
 	})
 }

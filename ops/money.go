@@ -21,9 +21,10 @@ type QuoteIn struct {
 	ID         string `json:"id,omitempty" subject:"srv,snap" maxLength:"64" doc:"The server or snapshot, where the operation has one."`
 	Size       string `json:"size,omitempty" catalog:"size" maxLength:"64"`
 	Region     string `json:"region,omitempty" catalog:"region" maxLength:"64"`
+	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64"`
 	Minutes    int    `json:"minutes,omitempty" minimum:"1" maximum:"527040"`
 	Days       int    `json:"days,omitempty" minimum:"1" maximum:"365"`
-	SnapshotID string `json:"snapshot_id,omitempty" maxLength:"64" doc:"What create_server restores."`
+	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"What create_server restores."`
 	Action     string `json:"action,omitempty" enum:"on,off,reboot"`
 }
 
@@ -37,7 +38,7 @@ type QuoteOut struct {
 	ExpiresAt time.Time      `json:"expires_at"`
 	Terms     map[string]any `json:"terms" doc:"What the price is for; call the operation with exactly these."`
 	Balance   *berth.Micros  `json:"balance,omitempty"`
-	Covered   *bool          `json:"covered,omitempty" doc:"Whether your balance covers it."`
+	Covered   *bool          `json:"covered,omitempty" doc:"Whether your balance and caps cover it."`
 }
 
 // BalanceOut is what get_balance answers.
@@ -128,7 +129,15 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 	kind := berth.ID(in.ID).Prefix()
 	switch in.Operation {
 	case "create_server":
-		return s.planCreate(ctx, rx, r, CreateServerIn{Size: in.Size, Region: in.Region, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID})
+		switch "" {
+		case in.Size:
+			return Plan{}, wrongField("size", "is required for create_server")
+		case in.Region:
+			return Plan{}, wrongField("region", "is required for create_server")
+		}
+		return s.planCreate(ctx, rx, r, CreateServerIn{
+			Size: in.Size, Region: in.Region, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
+		})
 	case "add_ssh_key":
 		return keyPlan(s.catalog.Prices.Native.FeePrice(r.Principal.Tariff, billing.FeeKey)), nil
 	case "extend":
@@ -182,9 +191,16 @@ func (s *System) quote(ctx context.Context, tx Tx, r *Request, in QuoteIn, _ Pla
 		return out, Effect{}, nil
 	}
 	acct, err := tx.LedgerAccount(ctx, billing.CustomerAccount(r.Principal.ID))
-	have, covered := acct.Available(), acct.Available() >= q.Price.Total
+	if err != nil {
+		return out, Effect{}, err
+	}
+	refused := s.capped(ctx, tx, r, q.Price.Total)
+	if refused != nil && berth.CodeOf(refused) != berth.BudgetExceeded {
+		return out, Effect{}, refused
+	}
+	have, covered := acct.Available(), acct.Available() >= q.Price.Total && refused == nil
 	out.Balance, out.Covered = &have, &covered
-	return out, Effect{Ref: q.ID}, err
+	return out, Effect{Ref: q.ID}, nil
 }
 
 func (s *System) balance(ctx context.Context, rx Rx, r *Request, _ None) (BalanceOut, error) {

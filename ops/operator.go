@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -22,6 +23,7 @@ type AccountView struct {
 	Spent     berth.Micros   `json:"spent"`
 	Budget    *BudgetView    `json:"budget,omitempty"`
 	Servers   int            `json:"live_servers"`
+	Limit     int            `json:"server_limit" doc:"Live servers at once."`
 	Suspended bool           `json:"suspended"`
 	CreatedAt time.Time      `json:"created_at"`
 	APIKey    string         `json:"api_key,omitempty" doc:"Shown once, when it is made."`
@@ -212,7 +214,7 @@ func (s *System) viewAccount(ctx context.Context, rx Rx, p account.Principal) (A
 	live, err := rx.CountLiveServers(ctx, p.ID)
 	return AccountView{
 		ID: p.ID, Kind: p.Kind, Email: p.Email, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
-		Budget: viewBudget(p.Budget, spent), Servers: live, Suspended: p.Suspended, CreatedAt: stamp(p.Created),
+		Budget: viewBudget(p.Budget, spent), Servers: live, Limit: cmp.Or(p.ServerLimit, s.catalog.Limits.Servers), Suspended: p.Suspended, CreatedAt: stamp(p.Created),
 	}, err
 }
 
@@ -285,6 +287,10 @@ func (s *System) creditAccount(ctx context.Context, tx Tx, _ *Request, in Credit
 	p, err := findAccount(ctx, tx, in.Account)
 	if err != nil {
 		return AccountView{}, Effect{}, err
+	}
+	if p.Kind == account.Local {
+		return AccountView{}, Effect{}, berth.Errorf(berth.Conflict, "the local account's money is its budget").
+			Hinted("raise it where hosts start berth: BERTH_BUDGET, or berth mcp --budget")
 	}
 	if err := s.grant(ctx, tx, p.ID, in.Amount, in.Memo); err != nil {
 		return AccountView{}, Effect{}, err

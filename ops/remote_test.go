@@ -126,11 +126,11 @@ func TestServerErrors(t *testing.T) {
 func TestServersThatCantBeReached(t *testing.T) {
 	w := opstest.New(t)
 	p := w.Principal()
-	off, coming, gone := w.Server(p), berth.ID(""), w.Server(p)
+	off, gone := w.Server(p), w.Server(p)
 	w.Must(p.Creds, "power_server", opstest.Args{"server_id": string(off), "action": "off"})
 	w.Must(p.Creds, "destroy_server", opstest.Args{"server_id": string(gone)})
 	w.Settle()
-	coming = w.Must(p.Creds, "create_server", opstest.Args{"size": "small", "region": "nyc1"}).Out.(ops.CreateServerOut).ID
+	coming := w.Must(p.Creds, "create_server", opstest.Args{"size": "small", "region": "nyc1"}).Out.(ops.CreateServerOut).ID
 	for id, hint := range map[berth.ID]string{off: "power_server", coming: "wait", gone: "snapshot_id"} {
 		_, err := w.Do(p.Creds, "ssh_exec", opstest.Args{"server_id": string(id), "command": "x"})
 		if e := wantError(t, err, berth.Conflict); !strings.Contains(e.Hint, hint) {

@@ -75,7 +75,7 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
 		CreatedAt: stamp(v.Created), Error: v.Reason,
 	}
-	if v.Addr.IsValid() {
+	if v.Addr.IsValid() && v.Status.Live() {
 		ip := v.Addr.String()
 		out.IP, out.SSHPort = &ip, v.SSHPort
 		out.SSHCommand = "ssh root@" + ip
@@ -100,7 +100,7 @@ type CreateServerIn struct {
 	Minutes    int      `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
 	Label      string   `json:"label,omitempty" maxLength:"64" pattern:"^[a-zA-Z0-9._-]{1,64}$"`
 	SSHKeyIDs  []string `json:"ssh_key_ids,omitempty" maxItems:"20" doc:"Keys of yours to install; ssh_exec needs none."`
-	SnapshotID string   `json:"snapshot_id,omitempty" maxLength:"64" doc:"Restore from this snapshot."`
+	SnapshotID string   `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"Restore from this snapshot."`
 	UserData   string   `json:"user_data,omitempty" maxLength:"65536" doc:"cloud-init script, run as root on first boot. The provider stores it: no secrets."`
 	AutoRenew  bool     `json:"auto_renew,omitempty" doc:"Buy the same minutes again at the end, while the balance lasts."`
 }
@@ -153,7 +153,7 @@ type ResizeIn struct {
 type RebuildIn struct {
 	ServerIn
 	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default: the present one."`
-	SnapshotID string `json:"snapshot_id,omitempty" maxLength:"64" doc:"A snapshot of yours instead of an image."`
+	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"A snapshot of yours instead of an image."`
 }
 
 // WorkOut is what operations answer that go on as an action.
@@ -306,10 +306,13 @@ func (s *System) createOrder(r *Request, in CreateServerIn) fleet.CreateOrder {
 }
 
 func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateServerIn) (Plan, error) {
+	if in.Image != "" && in.SnapshotID != "" {
+		return Plan{}, wrongField("image", "a server starts from an image or from a snapshot, not from both")
+	}
 	price, err := s.fleet.PlanCreate(ctx, rx, s.createOrder(r, in))
 	return Plan{
 		Price: price, Reason: billing.ReasonPurchase, Hold: true,
-		Memo:  fmt.Sprintf("%s in %s for %d minutes", in.Size, in.Region, in.Minutes),
+		Memo:  fmt.Sprintf("%s in %s for %s", in.Size, in.Region, plural("minute", in.Minutes)),
 		Terms: map[string]any{"size": in.Size, "region": in.Region, "minutes": in.Minutes, "snapshot_id": in.SnapshotID},
 	}, err
 }
@@ -340,6 +343,9 @@ func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) 
 	if !in.Reveal {
 		return out, nil
 	}
+	if !r.Server.Status.Live() {
+		return out, nil // there is nothing left that its password opens
+	}
 	secrets, err := s.fleet.Secrets(r.Server)
 	out.RootPassword = secrets.RootPassword
 	return out, err
@@ -362,6 +368,9 @@ func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn)
 }
 
 func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildIn) (Plan, error) {
+	if in.Image != "" && in.SnapshotID != "" {
+		return Plan{}, wrongField("image", "a server is rebuilt from an image or from a snapshot, not from both")
+	}
 	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.Principal, in.Image, berth.ID(in.SnapshotID), nil)
 	return Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "rebuild",

@@ -26,10 +26,14 @@ type SnapshotView struct {
 }
 
 func (s *System) viewSnapshot(v fleet.Snapshot) SnapshotView {
+	left := v.ExpiresAt.Sub(s.now())
+	if v.Status != fleet.SnapshotPending && v.Status != fleet.SnapshotAvailable {
+		left = 0
+	}
 	return SnapshotView{
 		ID: v.ID, Name: v.Name, Status: v.Status, ServerID: v.Server, Region: v.Region,
 		SizeGB: math.Round(float64(v.Bytes)/1e5) / 1e4, MinDiskGB: v.MinDiskGB,
-		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(v.ExpiresAt.Sub(s.now())),
+		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(left),
 	}
 }
 

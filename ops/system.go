@@ -42,6 +42,7 @@ func New(o Options) *System {
 	s.addMoney()
 	s.addServers()
 	s.addLeases()
+	s.addUpdate()
 	s.addRemote()
 	s.addSnapshots()
 	s.addKeys()

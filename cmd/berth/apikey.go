@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"berth/ops"
 )
 
 // accountKeys are `berth account key …`.
 type accountKeys struct {
+	List   keyList   `cmd:"" help:"An account's API keys."`
 	Create keyCreate `cmd:"" help:"Make a further API key."`
 	Revoke keyRevoke `cmd:"" help:"Revoke an API key."`
 }
@@ -34,6 +36,30 @@ func (c *keyCreate) Run(ctx context.Context) error {
 	}
 	return c.show(out, func(w io.Writer) {
 		fmt.Fprintf(w, "Id\t%s\nAccount\t%s\nAPI key\t%s\n\t(shown once: keep it)\n", out.ID, out.AccountID, out.Secret)
+	})
+}
+
+type keyList struct {
+	where
+	output
+	accountName
+}
+
+// Run lists the keys.
+func (c *keyList) Run(ctx context.Context) error {
+	var out ops.APIKeysOut
+	if err := c.ask(ctx, http.MethodGet, c.path("/keys"), nil, &out); err != nil {
+		return err
+	}
+	return c.show(out, func(w io.Writer) {
+		fmt.Fprintln(w, "KEY\tNAME\tMADE\tREVOKED")
+		for _, k := range out.Keys {
+			revoked := ""
+			if k.RevokedAt != nil {
+				revoked = k.RevokedAt.Local().Format(time.DateTime)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.ID, k.Name, k.CreatedAt.Local().Format(time.DateTime), revoked)
+		}
 	})
 }
 

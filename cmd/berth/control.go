@@ -69,5 +69,9 @@ func (c *stopCommand) Run(ctx context.Context) error {
 	if err := client.do(ctx, http.MethodPost, stopPath, nil, nil); err != nil {
 		return err
 	}
-	return untilGone(ctx, dir)
+	if err := untilGone(ctx, dir); err != nil {
+		return err
+	}
+	fmt.Println("Berth on", dir, "has ended")
+	return nil
 }

@@ -63,6 +63,9 @@ func (c *ledgerExport) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.exists(dir); err != nil {
+		return err
+	}
 	client, err := newLocalClient(ctx, dir, true)
 	if err != nil {
 		return err
@@ -101,10 +104,10 @@ func (c *ledgerStatement) Run(ctx context.Context) error {
 }
 
 func printStatement(w io.Writer, s billing.Statement) {
-	fmt.Fprintf(w, "Statement of %s\n\nTIME\tREASON\tOPERATION\tFOR\tDEBIT\tCREDIT\tBALANCE\tHELD\n", s.Principal)
-	fmt.Fprintf(w, "opening\t\t\t\t\t\t%s\t%s\n", s.Opening.Balance, s.Opening.Held)
+	fmt.Fprintf(w, "Statement of %s\n\nTIME\tKIND\tREASON\tFOR\tMEMO\tDEBIT\tCREDIT\tBALANCE\tHELD\n", s.Principal)
+	fmt.Fprintf(w, "opening\t\t\t\t\t\t\t%s\t%s\n", s.Opening.Balance, s.Opening.Held)
 	for _, l := range s.Lines {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.At.Local().Format(time.DateTime), l.Reason, l.Operation, l.Ref, l.Debit, l.Credit, l.Balance, l.Held)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.At.Local().Format(time.DateTime), l.Kind, l.Reason, l.Ref, l.Memo, l.Debit, l.Credit, l.Balance, l.Held)
 	}
-	fmt.Fprintf(w, "closing\t\t\t\t\t\t%s\t%s\n", s.Closing.Balance, s.Closing.Held)
+	fmt.Fprintf(w, "closing\t\t\t\t\t\t\t%s\t%s\n", s.Closing.Balance, s.Closing.Held)
 }

@@ -103,7 +103,7 @@ func (c *mcpCommand) shake(conn net.Conn) (*pipeConn, int, error) {
 		return nil, 0, errors.Join(err, conn.Close())
 	}
 	in := bufio.NewReader(conn)
-	res, err := http.ReadResponse(in, req)
+	res, err := http.ReadResponse(in, req) //nolint:bodyclose // the connection goes on as a pipe, or is closed
 	if err != nil {
 		return nil, 0, errors.Join(fmt.Errorf("shake hands with the running berth: %w", err), conn.Close())
 	}
@@ -141,7 +141,7 @@ func (c *mcpCommand) pipe(ctx context.Context, conn *pipeConn) error {
 		// The host's end of file ends the stream's input; answers under way
 		// still come back.
 		if _, err := io.Copy(conn.UnixConn, os.Stdin); err == nil {
-			conn.CloseWrite() // the other side may have closed already
+			_ = conn.CloseWrite() // the other side may have closed already
 		}
 	}()
 	_, err := io.Copy(os.Stdout, conn.in)

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 )
 
@@ -25,11 +27,23 @@ func (o output) show(v any, people func(io.Writer)) error {
 	return w.Flush()
 }
 
+// exists refuses a directory that no Berth has used: a mistyped one must not
+// become another Berth with books of its own.
+func (w where) exists(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "master.key")); err == nil || os.Getenv("BERTH_MASTER_KEY") != "" {
+		return nil
+	}
+	return fmt.Errorf("there is no Berth in %s; name its directory by --data, or make one by berth serve", dir)
+}
+
 // ask sends a request to the process that holds the data directory, starting
 // one if there is none.
 func (w where) ask(ctx context.Context, method, path string, in, out any) error {
 	dir, err := w.folder()
 	if err != nil {
+		return err
+	}
+	if err := w.exists(dir); err != nil {
 		return err
 	}
 	c, err := newLocalClient(ctx, dir, true)

@@ -72,7 +72,7 @@ type node struct {
 }
 
 // errHeld tells that another process holds the data directory.
-var errHeld = errors.New("another berth holds this data directory; see berth status, or end it by berth stop")
+var errHeld = errors.New("another berth holds this data directory (one that berth mcp started stays in the background); see it by berth status, end it by berth stop")
 
 func lockPath(dir string) string { return filepath.Join(dir, "berth.lock") }
 
@@ -153,8 +153,14 @@ func (n *node) native(publicURL string, creds func(*http.Request) []ops.Credenti
 // or beside another scheme's authorisation.
 func credentials(r *http.Request) []ops.Credential {
 	var list []ops.Credential
-	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		list = append(list, ops.Credential{Scheme: ops.BearerScheme, Token: strings.TrimSpace(token)})
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); scheme != "" {
+		// Local schemes come over the local socket alone: here they are words
+		// like any other, and Dispatch refuses all but bearer.
+		c := ops.Credential{Scheme: ops.Scheme("http:" + strings.ToLower(scheme)), Token: strings.TrimSpace(token)}
+		if strings.EqualFold(scheme, "Bearer") {
+			c.Scheme = ops.BearerScheme
+		}
+		list = append(list, c)
 	}
 	if token := r.Header.Get("Berth-Key"); token != "" {
 		list = append(list, ops.Credential{Scheme: ops.BearerScheme, Token: token})
@@ -180,7 +186,7 @@ func (n *node) announce(ctx context.Context, w io.Writer) {
 	fmt.Fprintf(w, "  HTTP API   %s/v1   documented at %s/docs\n", base, base)
 	fmt.Fprintf(w, "  Data       %s\n", n.dir)
 	if n.app.cloud == nil {
-		fmt.Fprintf(w, "  Cloud      DigitalOcean\n\nMake an account with credit:\n\n  berth account create --email you@example.com --credit 25.00\n")
+		fmt.Fprintf(w, "  Cloud      DigitalOcean\n\nMake an account with credit:\n\n  berth account create --data %s --email you@example.com --credit 25.00\n", n.dir)
 		return
 	}
 	fmt.Fprintf(w, "  Cloud      in a box, with play money (set DIGITALOCEAN_TOKEN for the real one)\n")
@@ -190,7 +196,7 @@ func (n *node) announce(ctx context.Context, w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "\nA key with play money:\n\n  export BERTH_KEY=%s\n\nTry it:\n\n", key)
-	fmt.Fprintf(w, "  curl -s %s/v1/servers -H \"Authorization: Bearer $BERTH_KEY\" -d '{\"size\":\"small\",\"region\":\"nyc1\",\"minutes\":60}'\n\n", base)
+	fmt.Fprintf(w, "  curl -s '%s/v1/servers?wait_seconds=60' -H \"Authorization: Bearer $BERTH_KEY\" -H 'Idempotency-Key: first' -d '{\"size\":\"small\",\"region\":\"nyc1\",\"minutes\":60}'\n\n", base)
 }
 
 // run serves until ctx ends, somebody asks the node to quit, or a detached one

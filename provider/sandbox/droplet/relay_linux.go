@@ -69,7 +69,7 @@ func (r *relay) publish(port int) error {
 		return err
 	}
 	r.listeners[port] = l
-	r.log.Info("port is open", "port", port, "address", l.Addr())
+	r.log.Debug("port is open", "port", port, "address", l.Addr())
 	r.running.Go(func() { r.accept(l, port) })
 	return nil
 }
