@@ -312,7 +312,7 @@ func (w *window) forget(now time.Time) {
 		w.used[w.past[old].of]--
 		old++
 	}
-	w.past = slices.Delete(w.past, 0, old)
+	w.past = w.past[old:]
 	if w.others > 0 && !now.Before(w.reset) {
 		w.others--
 		w.reset = now.Add(time.Second)
