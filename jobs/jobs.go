@@ -128,37 +128,6 @@ func (q *Queue) config() *river.Config {
 	return c
 }
 
-// quiet keeps River's chatter out of the log: it reports each start and stop of
-// its parts as information.
-func quiet(log *slog.Logger) *slog.Logger { return slog.New(atLeast{log.Handler(), slog.LevelWarn}) }
-
-type atLeast struct {
-	slog.Handler
-	level slog.Level
-}
-
-func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= h.level && h.Handler.Enabled(ctx, l)
-}
-func (h atLeast) WithAttrs(a []slog.Attr) slog.Handler {
-	return atLeast{h.Handler.WithAttrs(a), h.level}
-}
-func (h atLeast) WithGroup(g string) slog.Handler { return atLeast{h.Handler.WithGroup(g), h.level} }
-
-// Handle passes over what is no error of anybody's: that River's contexts end
-// when the queue does.
-func (h atLeast) Handle(ctx context.Context, r slog.Record) error {
-	ended := false
-	r.Attrs(func(a slog.Attr) bool {
-		ended = a.Key == "error" && a.Value.String() == context.Canceled.Error()
-		return !ended
-	})
-	if ended {
-		return nil
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
 // answer turns rings into jobs until the bell is closed.
 func (q *Queue) answer() {
 	defer q.ringer.Done()

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"mime/multipart"
-	"net/textproto"
 	"regexp"
 	"strings"
 
@@ -274,7 +273,7 @@ func encodeParts(groups ...[]part) ([]byte, error) {
 	fmt.Fprintf(&body, "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=%q\r\n\r\n", w.Boundary())
 	for _, parts := range groups {
 		for _, p := range parts {
-			out, err := w.CreatePart(textproto.MIMEHeader(p.header))
+			out, err := w.CreatePart(p.header)
 			if err == nil {
 				_, err = out.Write(p.body)
 			}

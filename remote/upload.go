@@ -178,7 +178,7 @@ func (r *limitedReader) Read(b []byte) (int, error) {
 		return 0, &Error{Kind: TooLarge, Size: r.n, Message: fmt.Sprintf("the file has more than %d bytes", r.limit)}
 	}
 	r.digest.Write(b[:n])
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fail(Failed, err, "reading what to upload")
 	}
 	return n, err

@@ -218,7 +218,7 @@ func writeSparse(f *os.File, r io.Reader, size int64) error {
 			_, werr := f.Write(block[:n])
 			err = orFirst(werr, err)
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return f.Truncate(size)
 		}
 		if err != nil {

@@ -49,7 +49,7 @@ func TestParseKinds(t *testing.T) {
 		"other kind":         {in: "#include\nhttp://x\n", warning: "not supported"},
 		"broken gzip":        {in: zip(t, script)[:12], warning: "gzip"},
 		"bomb":               {in: zip(t, strings.Repeat("a", maxUnpacked+1)), warning: "more than"},
-		"archive":            {in: multi("Content-Type: text/x-shellscript\n\n"+script, "Content-Type: text/cloud-config\n\n"+config), scripts: []string{script[:len(script)]}, commands: "#!/bin/sh\necho a\n'echo' 'it'\\''s'\n"},
+		"archive":            {in: multi("Content-Type: text/x-shellscript\n\n"+script, "Content-Type: text/cloud-config\n\n"+config), scripts: []string{script}, commands: "#!/bin/sh\necho a\n'echo' 'it'\\''s'\n"},
 		"base64 member":      {in: multi("Content-Transfer-Encoding: base64\n\n" + encoded), scripts: []string{script}},
 		"archive in archive": {in: multi("Content-Type: multipart/mixed; boundary=Y\n\n--Y\n\n" + script + "\n--Y--\n"), scripts: []string{script}},
 		"archive cut off":    {in: multi("\n" + script)[:80], warning: "MIME"},
