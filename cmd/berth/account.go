@@ -34,7 +34,7 @@ type accountCreate struct {
 func (c *accountCreate) Run(ctx context.Context) error {
 	in := ops.CreateAccountIn{Email: c.Email, Credit: c.Credit, BudgetTotal: c.Budget, BudgetPerCall: c.BudgetPerCall}
 	var out ops.AccountView
-	if err := c.ask(ctx, http.MethodPost, "/v1/operator/accounts", in, &out); err != nil {
+	if err := c.askFirst(ctx, http.MethodPost, "/v1/operator/accounts", in, &out); err != nil {
 		return err
 	}
 	return c.show(out, func(w io.Writer) {

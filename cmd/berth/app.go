@@ -194,7 +194,7 @@ func openCloud(dir string, log *slog.Logger) (*cloud, error) {
 
 func (c *cloud) close(ctx context.Context) error {
 	err := c.server.Shutdown(ctx)
-	_ = <-c.serve // it says only that the server was shut down
+	<-c.serve
 	return errors.Join(err, c.Close())
 }
 
@@ -255,7 +255,7 @@ func (a *app) close(ctx context.Context) error {
 		errs = append(errs, a.front.Shutdown(ctx))
 	}
 	a.starter.Do(func() { close(a.started) }) // never begun: nothing to wait for
-	_ = <-a.started                           // its error has been told
+	<-a.started
 	if a.queue != nil {
 		errs = append(errs, a.queue.Stop(ctx))
 	}

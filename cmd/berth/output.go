@@ -33,17 +33,27 @@ func (w where) exists(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, "master.key")); err == nil || os.Getenv("BERTH_MASTER_KEY") != "" {
 		return nil
 	}
-	return fmt.Errorf("there is no Berth in %s; name its directory by --data, or make one by berth serve", dir)
+	return fmt.Errorf("there is no Berth in %s; name its directory by --data, or make one by berth serve or berth account create", dir)
 }
 
 // ask sends a request to the process that holds the data directory, starting
-// one if there is none.
+// one if a Berth is there and none runs.
 func (w where) ask(ctx context.Context, method, path string, in, out any) error {
 	dir, err := w.folder()
 	if err != nil {
 		return err
 	}
 	if err := w.exists(dir); err != nil {
+		return err
+	}
+	return w.askFirst(ctx, method, path, in, out)
+}
+
+// askFirst does the same in a directory that may have no Berth yet: it makes
+// one.
+func (w where) askFirst(ctx context.Context, method, path string, in, out any) error {
+	dir, err := w.folder()
+	if err != nil {
 		return err
 	}
 	c, err := newLocalClient(ctx, dir, true)
