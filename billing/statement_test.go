@@ -67,7 +67,11 @@ func TestStatement(t *testing.T) {
 		totals   []billing.ReasonTotal
 	}{
 		"everything": {
-			time.Time{}, time.Time{}, billing.Balance{}, all, billing.Balance{Balance: 45},
+			time.Time{},
+			time.Time{},
+			billing.Balance{},
+			all,
+			billing.Balance{Balance: 45},
 			[]billing.ReasonTotal{
 				{Reason: billing.ReasonGrant, Credit: 100},
 				{Reason: billing.ReasonPurchase, Debit: 45},
@@ -76,14 +80,20 @@ func TestStatement(t *testing.T) {
 			},
 		},
 		"the middle: the start is in it, the end is not": {
-			day(2), day(4), billing.Balance{Balance: 100, Held: 60}, all[2:4], billing.Balance{Balance: 40},
+			day(2), day(4),
+			billing.Balance{Balance: 100, Held: 60},
+			all[2:4],
+			billing.Balance{Balance: 40},
 			[]billing.ReasonTotal{
 				{Reason: billing.ReasonPurchase, Debit: 45},
 				{Reason: billing.ReasonExtension, Debit: 15},
 			},
 		},
 		"up to an open hold": {
-			day(4), day(5), billing.Balance{Balance: 40}, all[4:5], billing.Balance{Balance: 40, Held: 30},
+			day(4), day(5),
+			billing.Balance{Balance: 40},
+			all[4:5],
+			billing.Balance{Balance: 40, Held: 30},
 			[]billing.ReasonTotal{{Reason: billing.ReasonPurchase}},
 		},
 		"later": {

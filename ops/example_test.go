@@ -36,7 +36,7 @@ func TestExamples(t *testing.T) {
 			if _, err := json.Marshal(res.Out); err != nil {
 				t.Errorf("the answer can't be written: %v", err)
 			}
-			if (res.Receipt != nil) != (op.Priced) {
+			if (res.Receipt != nil) != op.Priced {
 				t.Errorf("priced %v, receipt %v", op.Priced, res.Receipt)
 			}
 			if op.Long && res.Action == "" {

@@ -164,7 +164,8 @@ func TestBindNeverPanics(t *testing.T) {
 func checkBind(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, op *Operation, args map[string]any) {
+}, op *Operation, args map[string]any,
+) {
 	t.Helper()
 	if _, err := op.TakeEnvelope(clone(args)); err != nil && berth.CodeOf(err) != berth.InvalidInput {
 		t.Fatalf("the envelope of %v: %v", args, err)

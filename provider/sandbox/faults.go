@@ -308,11 +308,14 @@ func (f *Faults) veil(id int, set func(*veil)) {
 	set(f.veils[id])
 }
 
-func (f *Faults) hidesInList(id int) bool  { return f.hides(id, func(v *veil) *int { return &v.lists }) }
+func (f *Faults) hidesInList(id int) bool { return f.hides(id, func(v *veil) *int { return &v.lists }) }
+
 func (f *Faults) hidesFromGet(id int) bool { return f.hides(id, func(v *veil) *int { return &v.gets }) }
+
 func (f *Faults) hidesAddress(id int) bool {
 	return f.hides(id, func(v *veil) *int { return &v.addresses })
 }
+
 func (f *Faults) hidesSnapshot(id int) bool {
 	return f.hides(id, func(v *veil) *int { return &v.snapshots })
 }

@@ -39,6 +39,7 @@ const allPorts = "0"
 func (a inboundRule) same(b inboundRule) bool {
 	return a.rule.same(b.rule) && a.Sources.same(b.Sources)
 }
+
 func (a outboundRule) same(b outboundRule) bool {
 	return a.rule.same(b.rule) && a.Destinations.same(b.Destinations)
 }

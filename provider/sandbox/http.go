@@ -114,8 +114,10 @@ func decode(r *http.Request, v any) error {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &large):
-		return &refusal{status: http.StatusRequestEntityTooLarge, id: "request_too_large",
-			message: fmt.Sprintf("The request body is larger than %d bytes.", large.Limit)}
+		return &refusal{
+			status: http.StatusRequestEntityTooLarge, id: "request_too_large",
+			message: fmt.Sprintf("The request body is larger than %d bytes.", large.Limit),
+		}
 	case errors.As(err, &kind):
 		return unprocessable("%s must not be of type %s", cmp.Or(kind.Field, "The request body"), kind.Value)
 	}

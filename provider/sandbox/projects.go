@@ -197,8 +197,10 @@ type projectRequest struct {
 func (req *projectRequest) change(s *state, p *projectRow, now time.Time) error {
 	changed := *p
 	for _, f := range []struct{ to, from *string }{
-		{&changed.Name, req.Name}, {&changed.Description, req.Description},
-		{&changed.Purpose, req.Purpose}, {&changed.Environment, req.Environment},
+		{&changed.Name, req.Name},
+		{&changed.Description, req.Description},
+		{&changed.Purpose, req.Purpose},
+		{&changed.Environment, req.Environment},
 	} {
 		if f.from != nil {
 			*f.to = *f.from
@@ -309,8 +311,10 @@ func (c *Cloud) deleteProject(r *http.Request) (reply, error) {
 		case p.Default:
 			return nil, forbidden("cannot delete the default project")
 		case s.holds(p):
-			return nil, &refusal{status: http.StatusPreconditionFailed, id: "precondition_failed",
-				message: "cannot delete a project with resources. move or remove the resources first"}
+			return nil, &refusal{
+				status: http.StatusPreconditionFailed, id: "precondition_failed",
+				message: "cannot delete a project with resources. move or remove the resources first",
+			}
 		}
 		delete(s.Projects, p.ID)
 		return nil, nil

@@ -66,8 +66,10 @@ func TestSubordinateIDs(t *testing.T) {
 		want      extent
 		ok        bool
 	}{
-		{"ann", "1000", extent{100000, idCount - 1}, true}, {"bob", "1001", extent{5, 10}, true},
-		{"broken", "3", extent{}, false}, {"eve", "4", extent{}, false},
+		{"ann", "1000", extent{100000, idCount - 1}, true},
+		{"bob", "1001", extent{5, 10}, true},
+		{"broken", "3", extent{}, false},
+		{"eve", "4", extent{}, false},
 	} {
 		got, ok := subordinate(file, &user.User{Username: c.name, Uid: c.uid})
 		if got != c.want || ok != c.ok {
