@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,6 +24,11 @@ import (
 func TestMain(m *testing.M) {
 	if os.Args[0] == "sftp-server" {
 		os.Exit(ServeSFTP())
+	}
+	if signal.Ignored(syscall.SIGHUP) {
+		// Under nohup hang-ups are ignored, and commands would inherit that; a
+		// signal that is caught is given to them as it comes.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	goleak.VerifyTestMain(m)
 }
