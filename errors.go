@@ -119,4 +119,6 @@ type Demand struct {
 type Challenge struct {
 	Rail    string         `json:"rail"`
 	Payload map[string]any `json:"payload"`
+	Header  string         `json:"-"` // the payload as the rail's HTTP header has it
+	Legacy  any            `json:"-"` // the payload as the rail's earlier version has it in bodies
 }

@@ -1,0 +1,182 @@
+package billing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"berth"
+)
+
+// Rail is a way in which wallets pay. A rail knows its protocol and its chain
+// and keeps nothing: what became of a payment stands in the store. Its methods
+// may be called concurrently.
+//
+// Amounts are micro-USD, which are the base units of the 6-decimal tokens that
+// rails take.
+type Rail interface {
+	// Name is "mpp" or "x402".
+	Name() string
+	// Offer is what a caller is told to pay, or to prove where the amount is
+	// zero. Berth.NotFound where this rail has no way to ask for that.
+	Offer(Ask) (berth.Challenge, error)
+	// Read takes a credential apart and finds out who made it, and whether it
+	// is an answer to an offer of this rail. It asks the chain only where the
+	// payer is a contract, and changes nothing. A *Refusal says what is wrong.
+	Read(context.Context, Presented) (Claim, error)
+	// Match tells whether a claim pays exactly what would be asked for now: a
+	// *Refusal where it does not.
+	Match(Claim, Ask) error
+	// Verify asks the chain whether the claim would settle now. A *Refusal is a
+	// clear no; any other error means that nobody knows.
+	Verify(context.Context, Claim) error
+	// Submit brings a verified claim to the chain and waits for the outcome, as
+	// long as ctx allows. Before anything leaves, it passes what will leave to
+	// keep, and it sends nothing where keep fails.
+	Submit(ctx context.Context, c Claim, keep Keep) (Outcome, error)
+	// Follow finds out what became of a claim that may have been submitted,
+	// and submits again what was lost on the way or is stuck. It is called
+	// until the outcome is Settled or Failed.
+	Follow(ctx context.Context, c Claim, b Broadcast, keep Keep) (Outcome, error)
+}
+
+// Ask is what one request is to be paid for.
+type Ask struct {
+	Operation   string
+	Amount      berth.Micros // zero asks for a proof of identity
+	Realm       string       // the host name that the client used
+	Resource    string       // the URL, or mcp://tool/<name>
+	Description string       // at most 200 characters
+	// Binding stands for the operation and its input: base64url, at most 43
+	// characters; empty for a probe without input, whose offer can't buy.
+	Binding string
+	At      time.Time
+}
+
+// Presented is a credential as it came, decoded from its header but no further.
+type Presented struct {
+	Scheme string // "mpp", "x402/1", "x402/2" or "siwx"
+	Data   []byte // JSON of at most 16 KiB; for siwx the header's value
+	Realm  string // the host name that the client used
+	At     time.Time
+}
+
+// Wallet is who signs payments.
+type Wallet struct {
+	Address string // 0x and 40 lower-case hex digits
+	// Chain is 0 for a wallet with a key, who is the same on every chain, and
+	// the chain's number for a contract.
+	Chain uint64
+}
+
+// String is the address, with the chain where that matters.
+func (w Wallet) String() string {
+	if w.Chain == 0 {
+		return w.Address
+	}
+	return fmt.Sprintf("%s on chain %d", w.Address, w.Chain)
+}
+
+// Claim is a credential that its maker's signature proves.
+type Claim struct {
+	Rail   string
+	Scheme string // as in Presented
+	// Unique is the same for every copy of a credential and for no other: the
+	// challenge's id, or chain, asset, payer and nonce. At most 200 characters.
+	Unique  string
+	Payer   Wallet
+	Amount  berth.Micros // zero for a proof of identity
+	Network string       // CAIP-2, such as "eip155:84532"
+	Asset   string       // the token's address
+	Realm   string       // where the credential names one
+	Binding string       // where the credential names one
+	// Expires is when the claim can't settle any more, by the chain's clock.
+	Expires time.Time
+	// Payload is what the rail needs to settle it: at most 16 KiB, and secret
+	// until it is settled.
+	Payload json.RawMessage
+}
+
+// Keep writes down what is about to leave, before it leaves. It runs sign in a
+// transaction, with the lowest transaction nonce from floor upwards that no
+// other payment of that sender which is under way uses. Rails whose payer sends
+// for himself give no sender, and pass over the nonce.
+type Keep func(ctx context.Context, sender string, floor uint64, sign func(nonce uint64) (Broadcast, error)) (Broadcast, error)
+
+// Broadcast is a transaction that was signed, and sent or about to be.
+type Broadcast struct {
+	Hash   string // of the transaction, 0x and 64 hex digits; empty where a facilitator settles
+	Sender string // who pays its gas, where that is Berth
+	Nonce  uint64 // the sender's
+	Raw    []byte // the signed transaction, to be sent again
+	At     time.Time
+}
+
+// State is how a payment stands. A payment moves from Reserved to the right,
+// and rests when it is Settled or Failed.
+type State string
+
+// The states of a payment.
+const (
+	Reserved  State = "reserved"  // nobody else can use the credential
+	Verified  State = "verified"  // the chain says that it would settle
+	Submitted State = "broadcast" // it may have left
+	Unsettled State = "pending"   // it left, and there is no outcome yet
+	Settled   State = "settled"   // the money is there
+	Failed    State = "failed"    // it never came and can't come any more
+)
+
+// Outcome is what became of a claim.
+type Outcome struct {
+	State  State  // Settled, Failed or Unsettled
+	Hash   string // of the transaction that moved the money
+	Reason string // why it failed, in a few words
+}
+
+// Refusal is a rail's clear no to a credential, before anything was taken.
+type Refusal struct {
+	// Problem is malformed, expired, mismatch, unsupported, verification or
+	// insufficient.
+	Problem Problem
+	Message string // what is wrong, in words; nothing of the credential's secrets
+}
+
+// Problem is the kind of a refusal.
+type Problem string
+
+// The problems of credentials.
+const (
+	Malformed    Problem = "malformed"    // can't be read
+	Unsupported  Problem = "unsupported"  // of a kind that is not taken here
+	Expired      Problem = "expired"      // too late, or not yet valid
+	Mismatched   Problem = "mismatch"     // for something else than was asked for, or not by an offer of this Berth
+	Unverified   Problem = "verification" // the signature or the chain says no
+	Insufficient Problem = "insufficient" // the payer's funds do not cover it
+	Spent        Problem = "spent"        // used before, for another request
+)
+
+// Error implements error.
+func (r *Refusal) Error() string { return string(r.Problem) + ": " + r.Message }
+
+// Refuse is a Refusal.
+func Refuse(p Problem, format string, args ...any) *Refusal {
+	return &Refusal{Problem: p, Message: fmt.Sprintf(format, args...)}
+}
+
+// RailAccount is the account of what came in over a rail and has not gone back
+// out: debited when a payment is credited to its payer.
+func RailAccount(rail string) AccountID { return AccountID(railPrefix + rail) }
+
+const railPrefix = "rail:"
+
+// ParseWallet reads an EVM address in any spelling of its letters' case.
+func ParseWallet(address string) (Wallet, error) {
+	a := strings.ToLower(address)
+	hex, ok := strings.CutPrefix(a, "0x")
+	if !ok || len(hex) != 40 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return Wallet{}, fmt.Errorf("%.60q is no wallet address: 0x and 40 hex digits", address)
+	}
+	return Wallet{Address: a}, nil
+}
