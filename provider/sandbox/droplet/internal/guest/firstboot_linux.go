@@ -144,11 +144,14 @@ func (b *firstBoot) setPasswords() {
 			b.attempt("password", errors.New("random passwords are not supported: nobody could read them"))
 			continue
 		}
-		hash := p.Value
+		hash, err := p.Value, error(nil)
 		if !p.Hashed {
-			hash = sshd.HashPassword(p.Value)
+			hash, err = sshd.HashPassword(p.Value)
 		}
-		b.attempt("password of "+p.Name, setShadow(p.Name, hash))
+		if err == nil {
+			err = setShadow(p.Name, hash)
+		}
+		b.attempt("password of "+p.Name, err)
 	}
 }
 

@@ -122,7 +122,11 @@ func addUser(u cloudinit.User) error {
 	}
 	home := orText(u.Home, "/home/"+u.Name)
 	a.passwd.add(u.Name, "x", strconv.Itoa(uid), strconv.Itoa(gid), u.Gecos, home, orText(u.Shell, loginShell()))
-	a.shadow.add(u.Name, passwordField(u), "20000", "0", "99999", "7", "", "", "")
+	password, err := passwordField(u)
+	if err != nil {
+		return err
+	}
+	a.shadow.add(u.Name, password, "20000", "0", "99999", "7", "", "", "")
 	for _, name := range u.Groups {
 		if _, err := a.ensureGroup(name, -1); err != nil {
 			return err
@@ -147,15 +151,18 @@ func orText(s, standard string) string {
 }
 
 // passwordField is the account's entry in /etc/shadow: locked, unless the user data says otherwise.
-func passwordField(u cloudinit.User) string {
+func passwordField(u cloudinit.User) (string, error) {
 	hash := orText(u.HashedPassword, u.PasswordHash)
 	if hash == "" && u.PlainPassword != "" {
-		hash = sshd.HashPassword(u.PlainPassword)
+		var err error
+		if hash, err = sshd.HashPassword(u.PlainPassword); err != nil {
+			return "", err
+		}
 	}
 	if hash == "" || !u.LockPassword.Set || u.LockPassword.On {
-		return "!" + hash
+		return "!" + hash, nil
 	}
-	return hash
+	return hash, nil
 }
 
 // ensureGroup returns a group's number, and creates the group if there is none, preferably with the number given.

@@ -171,5 +171,7 @@ func (s *Server) byPassword(meta ssh.ConnMetadata, password []byte) (*ssh.Permis
 	if err != nil {
 		return nil, err
 	}
+	s.hashing.Lock()
+	defer s.hashing.Unlock()
 	return nil, checkPassword(f[1], string(password))
 }

@@ -1,146 +1,113 @@
 package sshd
 
 import (
-	"crypto/rand"
-	"crypto/sha512"
 	"crypto/subtle"
+	"errors"
 	"fmt"
-	"strconv"
+	"runtime/debug"
 	"strings"
+
+	"github.com/go-crypt/crypt/algorithm/shacrypt"
+	"github.com/go-crypt/x/yescrypt"
+	"golang.org/x/crypto/bcrypt"
 )
 
+// A hash that asks for more than these is refused: it would occupy the server.
 const (
-	cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	cryptRounds   = 5000
-	maxRounds     = 1_000_000 // a hash that asks for more is refused: it would occupy the server
-	maxPassword   = 1 << 10
+	cryptRounds = 5000 // of SHA-crypt, for new hashes
+	maxRounds   = 1_000_000
+	maxBcrypt   = 12       // logarithm of its rounds
+	maxYescrypt = 64 << 20 // bytes of memory
+	maxPassword = 1 << 10
+)
+
+var (
+	errNoPassword    = errors.New("the account has no password that can be checked")
+	errWrongPassword = errors.New("wrong password")
+	errCostly        = errors.New("the password's hash asks for more work than a login may cause")
 )
 
 // HashPassword hashes a password as /etc/shadow keeps it (SHA-512-crypt), with a random salt.
-func HashPassword(password string) string {
-	salt := make([]byte, 16)
-	for i, b := range randomBytes(len(salt)) {
-		salt[i] = cryptAlphabet[b&63]
+func HashPassword(password string) (string, error) {
+	hasher, err := shacrypt.New(shacrypt.WithSHA512(), shacrypt.WithRounds(cryptRounds))
+	if err != nil {
+		return "", err
 	}
-	return "$6$" + string(salt) + "$" + sha512Crypt(password, string(salt), cryptRounds)
+	digest, err := hasher.Hash(password)
+	if err != nil {
+		return "", fmt.Errorf("hash a password: %w", err)
+	}
+	return digest.Encode(), nil
 }
 
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	rand.Read(b) // it never fails
-	return b
-}
-
-// checkPassword compares a password with a hash from /etc/shadow. Only SHA-512-crypt is known; a locked account ("!",
-// "*") and an empty hash match nothing.
+// checkPassword compares a password with a hash from /etc/shadow, in any of the forms that a Linux system's passwd
+// writes today: yescrypt, SHA-crypt and bcrypt. A locked account ("!", "*") and an empty hash match nothing.
 func checkPassword(hash, password string) error {
-	rest, ok := strings.CutPrefix(hash, "$6$")
-	if !ok {
-		return fmt.Errorf("the account has no password that can be checked")
-	}
 	if len(password) > maxPassword {
 		return fmt.Errorf("the password is longer than %d bytes", maxPassword)
 	}
-	rounds := cryptRounds
-	if text, after, found := strings.Cut(rest, "$"); found && strings.HasPrefix(text, "rounds=") {
-		n, err := strconv.Atoi(text[len("rounds="):])
-		if err != nil || n > maxRounds {
-			return fmt.Errorf("the password's hash has an unusable number of rounds")
-		}
-		rounds, rest = max(n, 1000), after
+	switch {
+	case strings.HasPrefix(hash, "$y$"):
+		return checkYescrypt(hash, password)
+	case strings.HasPrefix(hash, "$6$"), strings.HasPrefix(hash, "$5$"):
+		return checkSHA(hash, password)
+	case strings.HasPrefix(hash, "$2"):
+		return checkBcrypt(hash, password)
 	}
-	salt, want, ok := strings.Cut(rest, "$")
-	if !ok || len(salt) > 16 {
-		return fmt.Errorf("the password's hash is malformed")
+	return errNoPassword
+}
+
+func checkSHA(hash, password string) error {
+	digest, err := shacrypt.Decode(hash)
+	if err != nil {
+		return fmt.Errorf("the password's hash is malformed: %w", err)
 	}
-	if subtle.ConstantTimeCompare([]byte(sha512Crypt(password, salt, rounds)), []byte(want)) != 1 {
-		return fmt.Errorf("wrong password")
+	d, ok := digest.(*shacrypt.Digest)
+	if !ok || len(d.Salt()) > 16 {
+		return errors.New("the password's hash is malformed")
+	}
+	var rounds int
+	if _, err := fmt.Sscanf(hash[3:], "rounds=%d$", &rounds); err == nil && rounds > maxRounds {
+		return errCostly
+	}
+	if !d.Match(password) {
+		return errWrongPassword
 	}
 	return nil
 }
 
-// sha512Crypt is Ulrich Drepper's SHA-crypt with SHA-512; it returns the hash without its "$6$salt$".
-func sha512Crypt(password, salt string, rounds int) string {
-	key, salted := []byte(password), []byte(salt)
-	alternate := sum(key, salted, key)
-
-	first := sha512.New()
-	first.Write(key)
-	first.Write(salted)
-	first.Write(extend(alternate, len(key)))
-	for n := len(key); n > 0; n >>= 1 {
-		if n&1 != 0 {
-			first.Write(alternate)
-		} else {
-			first.Write(key)
-		}
+func checkYescrypt(hash, password string) error {
+	if len(hash) < 7 || strings.Count(hash, "$") != 4 {
+		return errors.New("the password's hash is malformed")
 	}
-	digest := first.Sum(nil)
-
-	p := sha512.New()
-	for range key {
-		p.Write(key)
+	_, rounds, blocks, err := yescrypt.DecodeSetting([]byte(hash[3:6]))
+	if err != nil {
+		return err
 	}
-	keys := extend(p.Sum(nil), len(key))
-	s := sha512.New()
-	for range 16 + int(digest[0]) {
-		s.Write(salted)
+	if rounds > 20 || blocks<<(rounds+7) > maxYescrypt { // 128 bytes of memory for each round and block
+		return errCostly
 	}
-	salts := extend(s.Sum(nil), len(salted))
-
-	round := sha512.New()
-	for i := range rounds {
-		round.Reset()
-		if i%2 != 0 {
-			round.Write(keys)
-		} else {
-			round.Write(digest)
-		}
-		if i%3 != 0 {
-			round.Write(salts)
-		}
-		if i%7 != 0 {
-			round.Write(keys)
-		}
-		if i%2 != 0 {
-			round.Write(digest)
-		} else {
-			round.Write(keys)
-		}
-		digest = round.Sum(digest[:0])
+	defer debug.FreeOSMemory() // a login is rare, and what it needed is more than all the rest of this process
+	got, err := yescrypt.Hash([]byte(password), []byte(hash))
+	if err != nil {
+		return fmt.Errorf("the password's hash is malformed: %w", err)
 	}
-	return encode(digest)
+	if subtle.ConstantTimeCompare(got, []byte(hash)) != 1 {
+		return errWrongPassword
+	}
+	return nil
 }
 
-func sum(parts ...[]byte) []byte {
-	h := sha512.New()
-	for _, p := range parts {
-		h.Write(p)
+func checkBcrypt(hash, password string) error {
+	cost, err := bcrypt.Cost([]byte(hash))
+	if err != nil {
+		return fmt.Errorf("the password's hash is malformed: %w", err)
 	}
-	return h.Sum(nil)
-}
-
-// extend repeats b up to n bytes.
-func extend(b []byte, n int) []byte {
-	out := make([]byte, 0, n)
-	for len(out) < n {
-		out = append(out, b[:min(len(b), n-len(out))]...)
+	if cost > maxBcrypt {
+		return errCostly
 	}
-	return out
-}
-
-// encode writes 64 bytes in crypt's alphabet and its order of bytes.
-func encode(b []byte) string {
-	var out strings.Builder
-	group := func(v uint, chars int) {
-		for range chars {
-			out.WriteByte(cryptAlphabet[v&63])
-			v >>= 6
-		}
+	if err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)); err != nil {
+		return fmt.Errorf("%w: %w", errWrongPassword, err)
 	}
-	for i, j, k := 0, 21, 42; i != 63 && j != 63 && k != 63; i, j, k = j+1, k+1, i+1 {
-		group(uint(b[i])<<16|uint(b[j])<<8|uint(b[k]), 4)
-	}
-	group(uint(b[63]), 2)
-	return out.String()
+	return nil
 }

@@ -1,14 +1,11 @@
 // Package sshd is a droplet's SSH server: logins by key and password against the files in /etc, shells with terminals,
-// commands, SFTP, and forwarding of ports of the droplet to the client.
+// commands, SFTP, and forwarding of ports in both directions. Forwarding of agents and of X11 is refused.
 package sshd
 
 import (
-	"errors"
-	"io"
 	"net"
 	"os/exec"
-	"strconv"
-	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,7 +16,6 @@ const (
 	loginGrace  = 30 * time.Second
 	maxTries    = 6
 	maxChannels = 64 // open at once in one connection
-	dialTimeout = 10 * time.Second
 )
 
 // Server serves connections; its fields must not change while it does.
@@ -30,6 +26,8 @@ type Server struct {
 	Start func(*exec.Cmd) (<-chan syscall.WaitStatus, error)
 	// SFTP is the command, with its name as first word, that serves SFTP on its standard input and output.
 	SFTP []string
+
+	hashing sync.Mutex // one password at a time: its check may need as much memory as all the rest
 }
 
 // Serve serves one connection until it ends. The error says why nobody logged in.
@@ -57,7 +55,9 @@ func (s *Server) Serve(c net.Conn) error {
 	if err != nil {
 		return err
 	}
-	go answerGlobal(requests)
+	tunnels := newTunnels(s, conn, a)
+	defer tunnels.close()
+	go tunnels.serve(requests)
 	free := make(chan struct{}, maxChannels)
 	for nc := range channels {
 		select {
@@ -73,15 +73,6 @@ func (s *Server) Serve(c net.Conn) error {
 	return nil
 }
 
-// answerGlobal says yes to keepalives and no to everything else.
-func answerGlobal(requests <-chan *ssh.Request) {
-	for r := range requests {
-		if r.WantReply {
-			r.Reply(strings.HasPrefix(r.Type, "keepalive@"), nil)
-		}
-	}
-}
-
 func (s *Server) channel(conn *ssh.ServerConn, a account, nc ssh.NewChannel) {
 	switch nc.ChannelType() {
 	case "session":
@@ -92,41 +83,9 @@ func (s *Server) channel(conn *ssh.ServerConn, a account, nc ssh.NewChannel) {
 		newSession(s, conn, a, ch).serve(requests)
 	case "direct-tcpip":
 		forward(nc)
+	case "direct-streamlocal@openssh.com":
+		forwardUnix(nc, a)
 	default:
 		nc.Reject(ssh.UnknownChannelType, "not supported: "+nc.ChannelType())
-	}
-}
-
-// forward connects a channel to an address as seen from inside the droplet.
-func forward(nc ssh.NewChannel) {
-	var target struct {
-		Host       string
-		Port       uint32
-		OriginHost string
-		OriginPort uint32
-	}
-	if err := ssh.Unmarshal(nc.ExtraData(), &target); err != nil {
-		nc.Reject(ssh.ConnectionFailed, "malformed request")
-		return
-	}
-	c, err := net.DialTimeout("tcp", net.JoinHostPort(target.Host, strconv.Itoa(int(target.Port))), dialTimeout)
-	if err != nil {
-		nc.Reject(ssh.ConnectionFailed, err.Error())
-		return
-	}
-	defer c.Close()
-	ch, requests, err := nc.Accept()
-	if err != nil {
-		return // the connection is gone
-	}
-	defer ch.Close()
-	go ssh.DiscardRequests(requests)
-	done := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(c, ch)
-		done <- errors.Join(err, c.(*net.TCPConn).CloseWrite())
-	}()
-	if _, err := io.Copy(ch, c); err == nil && ch.CloseWrite() == nil {
-		<-done
 	}
 }

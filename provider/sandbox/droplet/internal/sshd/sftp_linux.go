@@ -12,12 +12,7 @@ import (
 // ServeSFTP is the whole work of the process that [Server.SFTP] names: it serves SFTP on standard input and output, with
 // the rights and in the folder that the process has, and returns an exit status.
 func ServeSFTP() int {
-	dir, err := os.Getwd()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "sftp:", err)
-		return 1
-	}
-	server, err := sftp.NewServer(standard{os.Stdin, os.Stdout}, sftp.WithServerWorkingDirectory(dir))
+	server, err := sftp.NewServer(standard{os.Stdin, os.Stdout})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sftp:", err)
 		return 1

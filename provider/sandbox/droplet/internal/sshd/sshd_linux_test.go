@@ -78,7 +78,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	write("etc/passwd", fmt.Sprintf("root:x:0:0::/root:/bin/sh\nann:x:%d:%d::/home/ann:/bin/sh\n", os.Geteuid(), os.Getegid()))
 	write("etc/group", "ann:x:1000:\n")
-	write("etc/shadow", "ann:"+HashPassword("open sesame")+":1::::::\nroot:*:1::::::\n")
+	write("etc/shadow", "ann:"+hash(t, "open sesame")+":1::::::\nroot:*:1::::::\n")
 	write("home/ann/.ssh/authorized_keys", "# mine\n"+string(ssh.MarshalAuthorizedKey(f.signer.PublicKey())))
 	f.server = &Server{
 		Root: root, Keys: []ssh.Signer{newSigner(t)}, Start: startPlain, SFTP: []string{"/proc/self/exe", "sftp-server"},
@@ -346,12 +346,22 @@ func TestKeyOptions(t *testing.T) {
 	}
 }
 
+func hash(t *testing.T, password string) string {
+	t.Helper()
+	h, err := HashPassword(password)
+	check(t, err)
+	return h
+}
+
 func TestCrypt(t *testing.T) {
 	for _, c := range []struct{ hash, password string }{
 		{"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1", "Hello world!"},
 		{"$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.", "Hello world!"},
-		{HashPassword(""), ""},
-		{HashPassword(strings.Repeat("long", 50)), strings.Repeat("long", 50)},
+		{"$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "Hello world!"},
+		{"$y$j9T$XPI1blrhhzekTJyl.9a9O.$cdL/NRhcLM/uf.OasGxvV6yLmGAvViEYLB6/IhMf762", "Hello world!"},
+		{"$2b$05$CCCCCCCCCCCCCCCCCCCCC.z6PrHbuSsMSSwIGFy1JGevQZf6CqJ1y", "Hello world!"},
+		{hash(t, ""), ""},
+		{hash(t, strings.Repeat("long", 50)), strings.Repeat("long", 50)},
 	} {
 		if err := checkPassword(c.hash, c.password); err != nil {
 			t.Errorf("%s: %v", c.hash, err)
@@ -360,7 +370,10 @@ func TestCrypt(t *testing.T) {
 			t.Errorf("%s accepts another password", c.hash)
 		}
 	}
-	for _, hash := range []string{"", "*", "!", "!$6$a$b", "$1$a$b", "$6$", "$6$rounds=99999999$a$b", "$6$rounds=x$a$b"} {
+	for _, hash := range []string{"", "*", "!", "!$6$a$b", "$1$a$b", "$6$", "$6$rounds=99999999$a$b", "$6$rounds=x$a$b",
+		"$6$seventeen-letters$b", "$y$", "$y$j9T", "$y$j9T$salt", "$y$jzz$saltsalt$b", "$y$j9T$?$b", "$7$x", "$2b$31$CCCCCCCCCCCCCCCCCCCCC.z6PrHbuSsMSSwIGFy1JGevQZf6CqJ1y",
+		"$2b$05$short",
+	} {
 		if checkPassword(hash, "") == nil {
 			t.Errorf("%q accepts an empty password", hash)
 		}
