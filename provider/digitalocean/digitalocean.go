@@ -58,6 +58,11 @@ type Provider struct {
 	creates creates
 	catalog catalog
 	key     *accountKey
+
+	// Looks that are shared by all who wait.
+	actions   *joint[int, *godo.Action]
+	stopping  *joint[int, *godo.Droplet]
+	snapshots *joint[struct{}, []godo.Snapshot]
 }
 
 var _ provider.Provider = (*Provider)(nil)
@@ -96,6 +101,7 @@ func New(o Options) (*Provider, error) {
 	p := &Provider{client: client, sshPort: o.SSHPort, log: o.Log, now: o.Now, key: key, budget: newBudget(o.Now)}
 	p.creates.now, p.catalog.now = o.Now, o.Now
 	p.catalog.turn = make(chan struct{}, 1)
+	p.actions, p.stopping, p.snapshots = p.newActionLooks(), p.newDropletLooks(), p.newSnapshotLooks()
 	return p, nil
 }
 

@@ -59,18 +59,22 @@ func (p *Provider) Delete(ctx context.Context, id string) error {
 }
 
 func (p *Provider) droplet(ctx context.Context, id string) (*godo.Droplet, error) {
-	const op = "get droplet"
 	n, err := strconv.Atoi(id)
 	if err != nil || n <= 0 {
-		return nil, notFound(op, "droplet "+strconv.Quote(id))
+		return nil, notFound(opGetDroplet, "droplet "+strconv.Quote(id))
 	}
-	var d *godo.Droplet
-	err = p.read(ctx, op, func(ctx context.Context) (answer *godo.Response, err error) {
-		d, answer, err = p.client.Droplets.Get(ctx, n)
+	return p.dropletByID(ctx, n)
+}
+
+const opGetDroplet = "get droplet"
+
+func (p *Provider) dropletByID(ctx context.Context, id int) (d *godo.Droplet, err error) {
+	err = p.read(ctx, opGetDroplet, func(ctx context.Context) (answer *godo.Response, err error) {
+		d, answer, err = p.client.Droplets.Get(ctx, id)
 		return answer, err
 	})
 	if err == nil && d == nil {
-		err = &provider.Error{Kind: provider.Unavailable, Op: op, Message: "the answer holds no droplet"}
+		err = &provider.Error{Kind: provider.Unavailable, Op: opGetDroplet, Message: "the answer holds no droplet"}
 	}
 	return d, err
 }

@@ -126,18 +126,10 @@ const (
 )
 
 // pages reads all pages of a list.
-func pages[T any](ctx context.Context, p *Provider, op string, list func(context.Context, *godo.ListOptions) ([]T, *godo.Response, error)) ([]T, error) {
+func pages[T any](ctx context.Context, p *Provider, op string, list lister[T]) ([]T, error) {
 	var all []T
-	for page := 1; page <= maxPages; page++ {
-		var items []T
-		last := true
-		err := p.read(ctx, op, func(ctx context.Context) (*godo.Response, error) {
-			got, answer, err := list(ctx, &godo.ListOptions{Page: page, PerPage: pageSize})
-			if err == nil {
-				items, last = got, answer.Links == nil || answer.Links.IsLastPage()
-			}
-			return answer, err
-		})
+	for n := 1; n <= maxPages; n++ {
+		items, last, err := page(ctx, p, op, n, list)
 		if err != nil {
 			return nil, err
 		}
@@ -147,4 +139,20 @@ func pages[T any](ctx context.Context, p *Provider, op string, list func(context
 		}
 	}
 	return nil, &provider.Error{Kind: provider.Unavailable, Op: op, Message: "the list has no end"}
+}
+
+// lister is one of godo's methods that list something.
+type lister[T any] func(context.Context, *godo.ListOptions) ([]T, *godo.Response, error)
+
+// page reads the n-th page of a list, and tells whether it is the last.
+func page[T any](ctx context.Context, p *Provider, op string, n int, list lister[T]) (items []T, last bool, err error) {
+	last = true
+	err = p.read(ctx, op, func(ctx context.Context) (*godo.Response, error) {
+		got, answer, err := list(ctx, &godo.ListOptions{Page: n, PerPage: pageSize})
+		if err == nil {
+			items, last = got, answer.Links == nil || answer.Links.IsLastPage()
+		}
+		return answer, err
+	})
+	return items, last, err
 }

@@ -171,6 +171,13 @@ func (w *wire) validate(r *http.Request, body []byte) {
 	}
 }
 
+// total is how many requests were sent.
+func (w *wire) total() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.sent)
+}
+
 // count is how many requests with a method and a path were sent.
 func (w *wire) count(method, path string) int { return len(w.bodies(method, path)) }
 

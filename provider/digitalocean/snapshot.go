@@ -26,9 +26,10 @@ func (p *Provider) Snapshot(ctx context.Context, name string) (provider.Snapshot
 }
 
 // Snapshots are the finished snapshots whose name begins with prefix.
-// DigitalOcean can't search by name: all the account's are read.
+// DigitalOcean can't search by name: all the account's are read, once for all
+// who want to see them at the time.
 func (p *Provider) Snapshots(ctx context.Context, prefix string) ([]provider.Snapshot, error) {
-	all, err := pages(ctx, p, "list snapshots", p.client.Snapshots.ListDroplet)
+	all, err := p.snapshots.get(ctx, struct{}{})
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,8 @@ func (p *Provider) act(ctx context.Context, op string, start func(context.Contex
 }
 
 // Check looks at work under way. For a droplet that was asked to shut down a
-// minute ago and is still on, it also cuts the power.
+// minute ago and is still on, it also cuts the power. Looks at many works at
+// the same time share their requests.
 func (p *Provider) Check(ctx context.Context, ref provider.Ref) (provider.Progress, error) {
 	kind, rest, _ := strings.Cut(string(ref), ":")
 	switch kind {
@@ -144,8 +145,10 @@ func (p *Provider) Check(ctx context.Context, ref provider.Ref) (provider.Progre
 			return p.checkAction(ctx, id)
 		}
 	case refOff:
-		id, since, _ := strings.Cut(rest, ":")
-		if seconds, err := strconv.ParseInt(since, 10, 64); err == nil {
+		droplet, since, _ := strings.Cut(rest, ":")
+		id, err := strconv.Atoi(droplet)
+		seconds, wrong := strconv.ParseInt(since, 10, 64)
+		if err == nil && wrong == nil && id > 0 {
 			return p.checkOff(ctx, id, time.Unix(seconds, 0))
 		}
 	}
@@ -156,18 +159,23 @@ func offRef(id int, asked time.Time) provider.Ref {
 	return provider.Ref(fmt.Sprintf("%s:%d:%d", refOff, id, asked.Unix()))
 }
 
-func (p *Provider) checkAction(ctx context.Context, id int) (provider.Progress, error) {
-	const op = "get action"
-	var action *godo.Action
-	err := p.read(ctx, op, func(ctx context.Context) (answer *godo.Response, err error) {
+const opCheck = "get action"
+
+func (p *Provider) action(ctx context.Context, id int) (action *godo.Action, err error) {
+	err = p.read(ctx, opCheck, func(ctx context.Context) (answer *godo.Response, err error) {
 		action, answer, err = p.client.Actions.Get(ctx, id)
 		return answer, err
 	})
+	if err == nil && action == nil {
+		err = &provider.Error{Kind: provider.Unavailable, Op: opCheck, Message: "the answer holds no action"}
+	}
+	return action, err
+}
+
+func (p *Provider) checkAction(ctx context.Context, id int) (provider.Progress, error) {
+	action, err := p.actions.get(ctx, id)
 	if err != nil {
 		return "", err
-	}
-	if action == nil {
-		return "", &provider.Error{Kind: provider.Unavailable, Op: op, Message: "the answer holds no action"}
 	}
 	switch action.Status {
 	case godo.ActionCompleted:
@@ -177,13 +185,13 @@ func (p *Provider) checkAction(ctx context.Context, id int) (provider.Progress, 
 	case "errored":
 		return provider.Failed, nil
 	}
-	return "", &provider.Error{Kind: provider.Unavailable, Op: op, Message: fmt.Sprintf("an action has the unknown status %.40q", action.Status)}
+	return "", &provider.Error{Kind: provider.Unavailable, Op: opCheck, Message: fmt.Sprintf("an action has the unknown status %.40q", action.Status)}
 }
 
 // checkOff goes by the droplet, not by the action: a shutdown that was carried
 // out says nothing about whether the system obeyed.
-func (p *Provider) checkOff(ctx context.Context, id string, asked time.Time) (provider.Progress, error) {
-	d, err := p.droplet(ctx, id)
+func (p *Provider) checkOff(ctx context.Context, id int, asked time.Time) (provider.Progress, error) {
+	d, err := p.stopping.get(ctx, id)
 	switch {
 	case err != nil:
 		return "", err
