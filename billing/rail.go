@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"berth"
@@ -24,10 +23,12 @@ type Rail interface {
 	Offer(Ask) (berth.Challenge, error)
 	// Read takes a credential apart and finds out who made it, and whether it
 	// is an answer to an offer of this rail. It asks the chain only where the
-	// payer is a contract, and changes nothing. A *Refusal says what is wrong.
+	// payer is a contract, and changes nothing. It takes what has expired, since
+	// a retry may come late for its stored answer; Match refuses that. A
+	// *Refusal says what is wrong.
 	Read(context.Context, Presented) (Claim, error)
-	// Match tells whether a claim pays exactly what would be asked for now: a
-	// *Refusal where it does not.
+	// Match tells whether a claim is in time and pays exactly what would be
+	// asked for now: a *Refusal where it does not.
 	Match(Claim, Ask) error
 	// Verify asks the chain whether the claim would settle now. A *Refusal is a
 	// clear no; any other error means that nobody knows.
@@ -64,20 +65,7 @@ type Presented struct {
 }
 
 // Wallet is who signs payments.
-type Wallet struct {
-	Address string // 0x and 40 lower-case hex digits
-	// Chain is 0 for a wallet with a key, who is the same on every chain, and
-	// the chain's number for a contract.
-	Chain uint64
-}
-
-// String is the address, with the chain where that matters.
-func (w Wallet) String() string {
-	if w.Chain == 0 {
-		return w.Address
-	}
-	return fmt.Sprintf("%s on chain %d", w.Address, w.Chain)
-}
+type Wallet = berth.Wallet
 
 // Claim is a credential that its maker's signature proves.
 type Claim struct {
@@ -170,13 +158,3 @@ func Refuse(p Problem, format string, args ...any) *Refusal {
 func RailAccount(rail string) AccountID { return AccountID(railPrefix + rail) }
 
 const railPrefix = "rail:"
-
-// ParseWallet reads an EVM address in any spelling of its letters' case.
-func ParseWallet(address string) (Wallet, error) {
-	a := strings.ToLower(address)
-	hex, ok := strings.CutPrefix(a, "0x")
-	if !ok || len(hex) != 40 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return Wallet{}, fmt.Errorf("%.60q is no wallet address: 0x and 40 hex digits", address)
-	}
-	return Wallet{Address: a}, nil
-}
