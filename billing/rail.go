@@ -80,11 +80,36 @@ type Claim struct {
 	Asset   string       // the token's address
 	Realm   string       // where the credential names one
 	Binding string       // where the credential names one
+	// Identifier is the idempotency key that the credential carries (x402's
+	// payment-identifier): 16 to 128 of [A-Za-z0-9_-], or empty.
+	Identifier string
 	// Expires is when the claim can't settle any more, by the chain's clock.
 	Expires time.Time
 	// Payload is what the rail needs to settle it: at most 16 KiB, and secret
 	// until it is settled.
 	Payload json.RawMessage
+}
+
+// Payer is a rail that can send money back to wallets, from the account of its
+// settling key.
+type Payer interface {
+	// Pay brings a payout to the chain, as Submit does a claim: nothing leaves
+	// before keep has it. A *Refusal says that it can't be paid, and an error
+	// before keep was called that nothing left.
+	Pay(ctx context.Context, p Payout, keep Keep) (Outcome, error)
+	// FollowPay finds out what became of a payout that may have been submitted,
+	// and submits it again where that helps. One payout moves money at most once,
+	// however often it is submitted, and after Failed it never does.
+	FollowPay(ctx context.Context, p Payout, b Broadcast, keep Keep) (Outcome, error)
+}
+
+// Payout is money that goes back to a wallet.
+type Payout struct {
+	ID      string // never used for another payout: at most 100 characters
+	To      Wallet
+	Amount  berth.Micros // more than zero
+	At      time.Time    // when it was decided
+	Expires time.Time    // when it can't settle any more, by the chain's clock
 }
 
 // Keep writes down what is about to leave, before it leaves. It runs sign in a
