@@ -45,6 +45,7 @@ type Spec struct {
 	Addr           netip.Addr
 	UserData       []byte   // at most 64 KiB; script, cloud-config or MIME multipart, each maybe gzipped
 	AuthorizedKeys []string // keys for root given by the API, beside those in UserData; at most 64 KiB in all
+	RootPassword   string   // what root's password becomes at this boot; empty leaves it as it is
 	VCPUs          int      // bounds processes and, where the kernel allows, processor time; 0 means 1
 	MemoryMB       int      // bounds memory where the kernel allows; 0 means 1024
 	DiskGB         int      // bounds the droplet's files; 0 means 25

@@ -80,7 +80,7 @@ func (m *machine) comeUp(ctx context.Context, sshPort int) error {
 	b := bounds{processes: processesPerCPU * m.spec.VCPUs, memory: int64(m.spec.MemoryMB) << 20, cpus: m.spec.VCPUs}
 	config := guest.Config{
 		Instance: m.spec.Instance, Hostname: m.spec.Hostname, UserData: m.spec.UserData,
-		AuthorizedKeys: m.spec.AuthorizedKeys, SSHPort: sshPort,
+		AuthorizedKeys: m.spec.AuthorizedKeys, RootPassword: m.spec.RootPassword, SSHPort: sshPort,
 		MaxProcesses: uint64(b.processes), MaxFileBytes: uint64(m.spec.DiskGB) << 30,
 	}
 	if err := m.configure(config); err != nil {

@@ -44,6 +44,7 @@ type Config struct {
 	Hostname       string   `json:"hostname"`
 	UserData       []byte   `json:"user_data"`
 	AuthorizedKeys []string `json:"authorized_keys"`
+	RootPassword   string   `json:"root_password,omitempty"` // a new one, whether or not the instance boots for the first time
 	SSHPort        int      `json:"ssh_port"`
 	MaxProcesses   uint64   `json:"max_processes"`  // threads count
 	MaxFileBytes   uint64   `json:"max_file_bytes"` // of one file

@@ -99,6 +99,18 @@ func (s *supervisor) boot() error {
 	return nil
 }
 
+// resetPassword gives root the password that the host wants, if it wants one.
+func (s *supervisor) resetPassword() error {
+	if s.config.RootPassword == "" {
+		return nil
+	}
+	hash, err := sshd.HashPassword(s.config.RootPassword)
+	if err != nil {
+		return err
+	}
+	return setShadow("root", hash)
+}
+
 // configure brings the files up to date and prepares the SSH server.
 func (s *supervisor) configure() (*firstBoot, error) {
 	if err := writeSystemFiles(); err != nil {
@@ -107,6 +119,9 @@ func (s *supervisor) configure() (*firstBoot, error) {
 	first, err := newFirstBoot(s.config, s.reaper)
 	if err == nil {
 		err = first.configure()
+	}
+	if err == nil {
+		err = s.resetPassword()
 	}
 	if err != nil {
 		return nil, &StepError{"first boot", err}
