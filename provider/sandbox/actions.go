@@ -36,6 +36,8 @@ type actionRow struct {
 	Image  *imageRow `json:"image,omitempty"`  // rebuild, restore
 	Result int       `json:"result,omitempty"` // snapshot: the image that it makes
 	Amount int       `json:"amount,omitempty"` // a volume's resize: GB
+
+	Plan *backupPlan `json:"plan,omitempty"` // of backups, from now on; or by which one is taken
 }
 
 // The statuses of an action.
@@ -122,6 +124,8 @@ type actionRequest struct {
 	Size  string    `json:"size"`
 	Disk  bool      `json:"disk"`
 	Image reference `json:"image"`
+
+	Policy *policyRequest `json:"backup_policy"`
 }
 
 func (c *Cloud) act(r *http.Request) (reply, error) {
@@ -174,13 +178,7 @@ func (c *Cloud) actByTag(r *http.Request) (reply, error) {
 // it.
 func (c *Cloud) order(s *state, req *actionRequest, all ...*dropletRow) ([]*actionRow, error) {
 	kind, known := kinds()[req.Type]
-	switch {
-	case known && kind.admit == nil: // create and destroy have requests of their own
-		known = false
-	case slices.Contains([]string{"enable_backups", "change_backup_policy"}, req.Type):
-		return nil, notOffered("droplet actions of type " + req.Type)
-	}
-	if !known {
+	if !known || kind.admit == nil { // what can't be admitted has requests of its own, or none
 		return nil, unprocessable("%.40q is no type of action", req.Type)
 	}
 	wanted := make([]actionRow, len(all))
@@ -195,7 +193,7 @@ func (c *Cloud) order(s *state, req *actionRequest, all ...*dropletRow) ([]*acti
 	var begun []*actionRow
 	for i, d := range all {
 		a := s.newAction(req.Type, d, c.now())
-		a.Name, a.Size, a.Disk, a.Image = wanted[i].Name, wanted[i].Size, wanted[i].Disk, wanted[i].Image
+		a.Name, a.Size, a.Disk, a.Image, a.Plan = wanted[i].Name, wanted[i].Size, wanted[i].Disk, wanted[i].Image, wanted[i].Plan
 		if a.Type == typeSnapshot {
 			a.Result = s.nextID()
 		}
@@ -223,7 +221,7 @@ func admitSnapshot(c *Cloud, s *state, d *dropletRow, req *actionRequest, a *act
 	switch {
 	case len(a.Name) > maxName:
 		return unprocessable("Name is too long (maximum is %d characters)", maxName)
-	case len(s.Images) >= maxSnapshots:
+	case s.snapshots() >= maxSnapshots:
 		return unprocessable("The account has %d snapshots, which is the most", maxSnapshots)
 	}
 	return nil
@@ -278,24 +276,21 @@ func admitImage(d *dropletRow, image *imageRow) error {
 	return nil
 }
 
-// refusePassword is honest: the real one e-mails a new root password to the
-// account's owner.
-func refusePassword(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) error {
-	return unprocessable("The sandbox sends no e-mail, so it can't tell anybody a new password. Use an SSH key, or set a password by user_data.")
-}
-
-// refuseBackups answers who would end what never began.
-func refuseBackups(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) error {
-	return unprocessable("Backups are not enabled for this Droplet.")
-}
-
 // refuseKernel answers as for every droplet of today's images: they boot the
 // kernel that is inside them.
 func refuseKernel(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) error {
 	return unprocessable("This Droplet manages its kernel itself.")
 }
 
+// refusePrivate answers as for every droplet that has a VPC, as all have.
+func refusePrivate(*Cloud, *state, *dropletRow, *actionRequest, *actionRow) error {
+	return unprocessable("This Droplet already has private networking enabled.")
+}
+
 func admitIPv6(_ *Cloud, _ *state, d *dropletRow, _ *actionRequest, _ *actionRow) error {
+	if d.Hidden {
+		return unprocessable(msgHidden)
+	}
 	if d.hasIPv6() {
 		return unprocessable("This Droplet already has IPv6 enabled.")
 	}

@@ -193,8 +193,8 @@ func TestActionsThatAreRefused(t *testing.T) {
 		return err
 	}
 	for kind, want := range map[string]int{
-		"password_reset": 422, "create": 422, "destroy": 422, "dance": 422, "": 422,
-		"enable_backups": 501, "change_backup_policy": 501, "disable_backups": 422, "change_kernel": 422,
+		"create": 422, "destroy": 422, "backup": 422, "dance": 422, "": 422,
+		"enable_private_networking": 422, "change_backup_policy": 422, "disable_backups": 422, "change_kernel": 422,
 		"restore": 422, "rebuild": 422, "resize": 422, "rename": 422,
 	} {
 		var e *godo.ErrorResponse

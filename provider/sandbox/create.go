@@ -13,20 +13,21 @@ import (
 
 // createRequest asks for droplets that differ in their names only.
 type createRequest struct {
-	Name             string     `json:"name"`
-	Names            []string   `json:"names"`
-	Region           string     `json:"region"`
-	Size             string     `json:"size"`
-	Image            reference  `json:"image"`
-	SSHKeys          references `json:"ssh_keys"`
-	Backups          bool       `json:"backups"`
-	IPv6             bool       `json:"ipv6"`
-	Monitoring       bool       `json:"monitoring"`
-	UserData         string     `json:"user_data"`
-	Volumes          []volumeID `json:"volumes"`
-	Tags             []string   `json:"tags"`
-	VPC              string     `json:"vpc_uuid"`
-	PublicNetworking *bool      `json:"public_networking"`
+	Name             string         `json:"name"`
+	Names            []string       `json:"names"`
+	Region           string         `json:"region"`
+	Size             string         `json:"size"`
+	Image            reference      `json:"image"`
+	SSHKeys          references     `json:"ssh_keys"`
+	Backups          bool           `json:"backups"`
+	Policy           *policyRequest `json:"backup_policy"`
+	IPv6             bool           `json:"ipv6"`
+	Monitoring       bool           `json:"monitoring"`
+	UserData         string         `json:"user_data"`
+	Volumes          []volumeID     `json:"volumes"`
+	Tags             []string       `json:"tags"`
+	VPC              string         `json:"vpc_uuid"`
+	PublicNetworking *bool          `json:"public_networking"`
 }
 
 // reference names something by its id, a number, or otherwise by a string.
@@ -159,6 +160,12 @@ func (c *Cloud) plan(s *state, req *createRequest, count int) (dropletRow, error
 	if err != nil {
 		return dropletRow{}, err
 	}
+	var backups *backupPlan
+	if req.Backups {
+		if backups, err = req.Policy.backupPlan(c.now()); err != nil {
+			return dropletRow{}, err
+		}
+	}
 	vpc, err := s.vpcFor(req.VPC, place.Slug)
 	if err != nil {
 		return dropletRow{}, err
@@ -180,6 +187,10 @@ func (c *Cloud) plan(s *state, req *createRequest, count int) (dropletRow, error
 	if req.IPv6 {
 		d.Features = append(d.Features, featureIPv6)
 	}
+	d.setBackups(backups)
+	if d.Hidden = req.PublicNetworking != nil && !*req.PublicNetworking; d.Hidden && req.IPv6 {
+		return dropletRow{}, unprocessable(msgHidden)
+	}
 	return d, nil
 }
 
@@ -190,10 +201,8 @@ func (c *Cloud) admit(req *createRequest) error {
 		return unprocessable("User data is too long (maximum is %d bytes)", maxUserData)
 	case len(req.Tags) > maxDropletTags:
 		return unprocessable("Tags must be at most %d", maxDropletTags)
-	case req.Backups:
-		return notOffered("backups")
-	case req.PublicNetworking != nil && !*req.PublicNetworking:
-		return notOffered("droplets without a public network")
+	case req.Policy != nil && !req.Backups:
+		return unprocessable("backup_policy needs backups")
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ type dropletRow struct {
 	Pending  int        `json:"pending,omitempty"` // the action under way, or 0
 	Instance string     `json:"instance"`          // changes when first-boot data is to run again
 	Gone     bool       `json:"gone,omitempty"`    // deleted; only its machine is yet to go
+
+	Hidden bool        `json:"hidden,omitempty"` // without a public network
+	Backup *backupPlan `json:"backup,omitempty"` // nil without backups
 }
 
 // The statuses of a droplet.
@@ -50,29 +53,29 @@ const (
 
 // dropletView is a droplet as the API shows it.
 type dropletView struct {
-	ID               int       `json:"id"`
-	Name             string    `json:"name"`
-	Memory           int       `json:"memory"`
-	VCPUs            int       `json:"vcpus"`
-	Disk             int       `json:"disk"`
-	DiskInfo         []disk    `json:"disk_info"`
-	Locked           bool      `json:"locked"`
-	Status           string    `json:"status"`
-	Kernel           *struct{} `json:"kernel"` // always null: droplets boot no kernel of their own
-	Created          string    `json:"created_at"`
-	Features         []string  `json:"features"`
-	BackupIDs        []int     `json:"backup_ids"`
-	NextBackupWindow *struct{} `json:"next_backup_window"` // always null: there are no backups
-	SnapshotIDs      []int     `json:"snapshot_ids"`
-	Image            imageView `json:"image"`
-	VolumeIDs        []string  `json:"volume_ids"`
-	Size             size      `json:"size"`
-	SizeSlug         string    `json:"size_slug"`
-	Networks         networks  `json:"networks"`
-	Region           region    `json:"region"`
-	Tags             []string  `json:"tags"`
-	VPC              string    `json:"vpc_uuid,omitempty"`
-	GPU              *gpu      `json:"gpu_info,omitempty"`
+	ID               int         `json:"id"`
+	Name             string      `json:"name"`
+	Memory           int         `json:"memory"`
+	VCPUs            int         `json:"vcpus"`
+	Disk             int         `json:"disk"`
+	DiskInfo         []disk      `json:"disk_info"`
+	Locked           bool        `json:"locked"`
+	Status           string      `json:"status"`
+	Kernel           *struct{}   `json:"kernel"` // always null: droplets boot no kernel of their own
+	Created          string      `json:"created_at"`
+	Features         []string    `json:"features"`
+	BackupIDs        []int       `json:"backup_ids"`
+	NextBackupWindow *windowView `json:"next_backup_window"` // null without backups
+	SnapshotIDs      []int       `json:"snapshot_ids"`
+	Image            imageView   `json:"image"`
+	VolumeIDs        []string    `json:"volume_ids"`
+	Size             size        `json:"size"`
+	SizeSlug         string      `json:"size_slug"`
+	Networks         networks    `json:"networks"`
+	Region           region      `json:"region"`
+	Tags             []string    `json:"tags"`
+	VPC              string      `json:"vpc_uuid,omitempty"`
+	GPU              *gpu        `json:"gpu_info,omitempty"`
 }
 
 type networks struct {
@@ -113,14 +116,16 @@ func (c *Cloud) view(s *state, d *dropletRow) dropletView {
 	v := dropletView{
 		ID: d.ID, Name: d.Name, Memory: d.Memory, VCPUs: d.VCPUs, Disk: d.Disk, DiskInfo: localDisk(d.Disk),
 		Locked: c.busy(d), Status: d.Status, Created: timestamp(d.Created), Features: orEmpty(d.Features),
-		BackupIDs: []int{}, SnapshotIDs: s.snapshotsOf(d.ID), Image: d.Image.view(), VolumeIDs: s.volumesOf(d.ID),
+		BackupIDs: s.backupsOf(d.ID), NextBackupWindow: d.window(), SnapshotIDs: s.snapshotsOf(d.ID), Image: d.Image.view(), VolumeIDs: s.volumesOf(d.ID),
 		Size: *size, SizeSlug: d.Size, Networks: networks{V4: []network{}, V6: []networkV6{}},
 		Region: *c.catalog.region(d.Region), Tags: orEmpty(d.Tags), VPC: d.VPC, GPU: size.GPU,
 	}
 	if d.Status == statusNew || c.faults.hidesAddress(d.ID) {
 		return v
 	}
-	v.Networks.V4 = []network{{d.Addr.String(), "255.255.0.0", "127.77.0.1", "public"}}
+	if !d.Hidden {
+		v.Networks.V4 = append(v.Networks.V4, network{d.Addr.String(), "255.255.0.0", "127.77.0.1", "public"})
+	}
 	if vpc := s.VPCs[d.VPC]; vpc != nil {
 		v.Networks.V4 = append(v.Networks.V4, vpc.private(d))
 	}

@@ -99,7 +99,10 @@ func TestCreateSeveral(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DropletLimit = 1 })
-	no := false
+	no, noon, afternoon := false, 12, 13
+	backups := func(p *godo.DropletBackupPolicyRequest) func(*godo.DropletCreateRequest) {
+		return func(q *godo.DropletCreateRequest) { q.Backups, q.BackupPolicy = true, p }
+	}
 	for name, c := range map[string]struct {
 		change  func(*godo.DropletCreateRequest)
 		status  int
@@ -119,11 +122,16 @@ func TestCreateRefuses(t *testing.T) {
 		"key": {func(q *godo.DropletCreateRequest) {
 			q.SSHKeys = []godo.DropletCreateSSHKey{{ID: 9}, {Fingerprint: "aa:bb"}}
 		}, 422, "9, aa:bb are invalid key identifiers for Droplet creation."},
-		"tag":        {func(q *godo.DropletCreateRequest) { q.Tags = []string{"a b"} }, 422, `Tag "a b" may only have letters, numbers, colons, dashes and underscores, at most 255`},
-		"backups":    {func(q *godo.DropletCreateRequest) { q.Backups = true }, 501, "The sandbox does not offer backups."},
+		"tag":           {func(q *godo.DropletCreateRequest) { q.Tags = []string{"a b"} }, 422, `Tag "a b" may only have letters, numbers, colons, dashes and underscores, at most 255`},
+		"backups' plan": {backups(&godo.DropletBackupPolicyRequest{Plan: "hourly"}), 422, "backup_policy: plan must be daily or weekly"},
+		"backups' hour": {backups(&godo.DropletBackupPolicyRequest{Plan: "daily", Hour: &afternoon}), 422, "backup_policy: hour must be one of 0, 4, 8, 12, 16, 20"},
+		"backups' day":  {backups(&godo.DropletBackupPolicyRequest{Plan: "weekly", Weekday: "MONDAY", Hour: &noon}), 422, "backup_policy: weekday must be one of SUN, MON, TUE, WED, THU, FRI, SAT"},
+		"no backups": {func(q *godo.DropletCreateRequest) {
+			q.BackupPolicy = &godo.DropletBackupPolicyRequest{Plan: "daily"}
+		}, 422, "backup_policy needs backups"},
 		"volume":     {func(q *godo.DropletCreateRequest) { q.Volumes = []godo.DropletCreateVolume{{ID: "v"}} }, 422, `volume "v" does not exist`},
 		"VPC":        {func(q *godo.DropletCreateRequest) { q.VPCUUID = "v" }, 422, "Failed to resolve VPC"},
-		"no network": {func(q *godo.DropletCreateRequest) { q.PublicNetworking = &no }, 501, "The sandbox does not offer droplets without a public network."},
+		"no network": {func(q *godo.DropletCreateRequest) { q.PublicNetworking, q.IPv6 = &no, true }, 422, msgHidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := r.client.Droplets.Create(t.Context(), request("x", c.change))

@@ -13,6 +13,7 @@ const (
 	typeAssign   = "assign_ip"
 	typeUnassign = "unassign_ip"
 	typeTransfer = "transfer" // of an image
+	typeConvert  = "convert"  // of a backup
 )
 
 // errands are the actions on things other than droplets, by type. They change
@@ -25,6 +26,7 @@ func errands() map[string]func(*Cloud, *state, *actionRow) error {
 		typeAssign:   assignIP,
 		typeUnassign: unassignIP,
 		typeTransfer: transfer,
+		typeConvert:  convert,
 	}
 }
 

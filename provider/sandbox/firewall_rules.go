@@ -151,7 +151,7 @@ func (c *Cloud) admits(droplet, port int, from netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := c.state.Droplets[droplet]
-	if d == nil {
+	if d == nil || d.Hidden {
 		return false
 	}
 	if port == c.machines.SSHPort() {

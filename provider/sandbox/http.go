@@ -140,16 +140,27 @@ const (
 
 // list answers with the page of all that the request asks for.
 func list[T any](r *http.Request, name string, all []T) (reply, error) {
-	size := queryInt(r, "per_page", defaultPage, maxPage)
-	page := queryInt(r, "page", 1, math.MaxInt32)
-	last := max(1, (len(all)+size-1)/size)
-	from := min((page-1)*size, len(all))
-	shown := all[from:min(from+size, len(all))]
+	p := cut(r, len(all))
 	return ok(object{
-		name:    append([]T{}, shown...), // never null
-		"links": pageLinks(r, page, last),
+		name:    append([]T{}, all[p.from:p.to]...), // never null
+		"links": p.links,
 		"meta":  object{"total": len(all)},
 	})
+}
+
+// page is a part of a list: what comes before to, from from on.
+type page struct {
+	from, to int
+	links    object
+}
+
+// cut is the page that the request asks for of a list of that length.
+func cut(r *http.Request, length int) page {
+	size := queryInt(r, "per_page", defaultPage, maxPage)
+	number := queryInt(r, "page", 1, math.MaxInt32)
+	last := max(1, (length+size-1)/size)
+	from := min((number-1)*size, length)
+	return page{from, min(from+size, length), pageLinks(r, number, last)}
 }
 
 // queryInt is a positive number in the query, cut to most; anything else is

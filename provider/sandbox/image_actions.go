@@ -24,8 +24,10 @@ func (c *Cloud) actOnImage(r *http.Request) (reply, error) {
 		}
 		place := c.catalog.region(req.Region)
 		switch {
-		case req.Type == "convert":
+		case req.Type == typeConvert && !i.backup():
 			return nil, unprocessable("Only backups can be converted to snapshots.")
+		case req.Type == typeConvert:
+			return s.newErrand(typeConvert, "image", strconv.Itoa(i.ID), i.Regions[0], c.now()), nil
 		case req.Type != typeTransfer:
 			return nil, unprocessable("%.40q is no type of action", req.Type)
 		case i.public():
@@ -41,15 +43,31 @@ func (c *Cloud) actOnImage(r *http.Request) (reply, error) {
 	})
 }
 
-// transfer makes an image available in one more region.
-func transfer(_ *Cloud, s *state, a *actionRow) error {
+// picture is the image that an action is about.
+func (s *state) picture(a *actionRow) (*imageRow, error) {
 	id, err := strconv.Atoi(a.Of)
 	if err != nil || s.Images[id] == nil {
-		return fmt.Errorf("image %s is gone", a.Of)
+		return nil, fmt.Errorf("image %s is gone", a.Of)
 	}
-	i := s.Images[id]
-	i.Regions = distinct(append(orEmpty(i.Regions), a.Name))
-	return nil
+	return s.Images[id], nil
+}
+
+// transfer makes an image available in one more region.
+func transfer(_ *Cloud, s *state, a *actionRow) error {
+	i, err := s.picture(a)
+	if err == nil {
+		i.Regions = distinct(append(orEmpty(i.Regions), a.Name))
+	}
+	return err
+}
+
+// convert makes a backup a snapshot, which is kept until it is deleted.
+func convert(_ *Cloud, s *state, a *actionRow) error {
+	i, err := s.picture(a)
+	if err == nil {
+		i.Expires = nil
+	}
+	return err
 }
 
 // imageInPath is the id of the image that the request's path names.

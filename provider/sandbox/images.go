@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// imageRow is an image. The account's own are snapshots of droplets, with a
-// file that holds the droplet's disk.
+// imageRow is an image. The account's own are snapshots and backups of droplets,
+// with a file that holds the droplet's disk.
 type imageRow struct {
 	ID           int       `json:"id"`
 	Name         string    `json:"name"`
@@ -28,6 +28,8 @@ type imageRow struct {
 	Droplet      int       `json:"droplet,omitempty"`
 	Tags         []string  `json:"tags,omitempty"`
 	Created      time.Time `json:"created"`
+
+	Expires *time.Time `json:"expires,omitempty"` // a backup's only: until when it is kept
 }
 
 // imageView is an image as the API shows it.
@@ -50,6 +52,7 @@ type imageView struct {
 const (
 	imageBase     = "base"
 	imageSnapshot = "snapshot"
+	imageBackup   = "backup"
 	gigabyte      = 1 << 30
 )
 
@@ -75,6 +78,19 @@ func distributions() []imageRow {
 
 func (i *imageRow) public() bool { return i.Slug != "" }
 
+func (i *imageRow) backup() bool { return i.Expires != nil }
+
+// snapshots counts the account's images that are no backups.
+func (s *state) snapshots() int {
+	n := 0
+	for _, i := range s.Images {
+		if !i.backup() {
+			n++
+		}
+	}
+	return n
+}
+
 // gigabytes is the stored size in hundredths of a gigabyte, rounded up.
 func (i *imageRow) gigabytes() float64 {
 	return math.Ceil(float64(i.Bytes)/gigabyte*100) / 100
@@ -89,6 +105,9 @@ func (i *imageRow) view() imageView {
 	if i.public() {
 		slug := i.Slug
 		v.Type, v.Slug, v.Public = imageBase, &slug, true
+	}
+	if i.backup() {
+		v.Type = imageBackup
 	}
 	return v
 }
@@ -129,7 +148,7 @@ func (c *Cloud) sweepImages() error {
 		wanted[c.imageFile(id)] = true
 	}
 	for _, a := range c.state.Actions {
-		if a.Type == typeSnapshot && a.Status == actionInProgress {
+		if a.Result != 0 && a.Status == actionInProgress {
 			wanted[c.imageFile(a.Result)] = true
 		}
 	}

@@ -154,8 +154,11 @@ func (c *Cloud) reserve(s *state, req *reservedRequest) (*reservedRow, error) {
 
 // canLead tells whether a reserved IP can be led to a droplet.
 func (c *Cloud) canLead(s *state, d *dropletRow) error {
-	if c.busy(d) {
+	switch {
+	case c.busy(d):
 		return unprocessable(msgPending)
+	case d.Hidden:
+		return unprocessable(msgHidden)
 	}
 	for _, ip := range s.ReservedIPs {
 		if ip.Droplet == d.ID {
@@ -175,15 +178,10 @@ func (c *Cloud) lead(s *state, ip *reservedRow, kind string, droplet int) *actio
 func (c *Cloud) deleteReserved(r *http.Request) (reply, error) {
 	rep, err := c.writing(http.StatusNoContent, func(s *state) (object, error) {
 		ip, err := s.reserved(r)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case ip.Pending != 0:
-			return nil, unprocessable("The reserved IP already has a pending event.")
 		}
-		delete(s.ReservedIPs, ip.Addr.String())
-		s.unassign(ip.urn())
-		return nil, nil
+		return nil, s.dropReserved(ip.Addr.String())
 	})
 	c.redirect()
 	return rep, err
@@ -203,7 +201,7 @@ func (c *Cloud) actOnReserved(r *http.Request) (reply, error) {
 		case err != nil:
 			return nil, err
 		case ip.Pending != 0:
-			return nil, unprocessable("The reserved IP already has a pending event.")
+			return nil, unprocessable(msgReservedPending)
 		case req.Type == "unassign" && s.holder(ip) == nil:
 			return nil, unprocessable("The reserved IP is not assigned to a Droplet.")
 		case req.Type == "unassign":

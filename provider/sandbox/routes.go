@@ -27,6 +27,7 @@ func routeTable() []route {
 		{"GET /v2/sizes", "sizes_list", (*Cloud).listSizes},
 
 		{"GET /v2/images", "images_list", (*Cloud).listImages},
+		{"POST /v2/images", "images_create_custom", (*Cloud).unoffered},
 		{"GET /v2/images/{image}", "images_get", (*Cloud).getImage},
 		{"PUT /v2/images/{image}", "images_update", (*Cloud).updateImage},
 		{"DELETE /v2/images/{image}", "images_delete", (*Cloud).deleteImage},
@@ -39,6 +40,11 @@ func routeTable() []route {
 		{"DELETE /v2/droplets", "droplets_destroy_byTag", (*Cloud).deleteDropletsByTag},
 		{"GET /v2/droplets/{droplet}", "droplets_get", (*Cloud).getDroplet},
 		{"DELETE /v2/droplets/{droplet}", "droplets_destroy", (*Cloud).deleteDroplet},
+		{"GET /v2/droplets/{droplet}/destroy_with_associated_resources", "droplets_list_associatedResources", (*Cloud).listAssociated},
+		{"DELETE /v2/droplets/{droplet}/destroy_with_associated_resources/selective", "droplets_destroy_withAssociatedResourcesSelective", (*Cloud).deleteWithSome},
+		{"DELETE /v2/droplets/{droplet}/destroy_with_associated_resources/dangerous", "droplets_destroy_withAssociatedResourcesDangerous", (*Cloud).deleteWithAll},
+		{"GET /v2/droplets/{droplet}/destroy_with_associated_resources/status", "droplets_get_DestroyAssociatedResourcesStatus", (*Cloud).getPurge},
+		{"POST /v2/droplets/{droplet}/destroy_with_associated_resources/retry", "droplets_destroy_retryWithAssociatedResources", (*Cloud).retryPurge},
 		{"GET /v2/droplets/{droplet}/snapshots", "droplets_list_snapshots", (*Cloud).listDropletSnapshots},
 
 		{"GET /v2/droplets/{droplet}/backups", "droplets_list_backups", (*Cloud).listBackups},
@@ -130,39 +136,20 @@ func routeTable() []route {
 		{"GET /v2/projects/{project}/resources", "projects_list_resources", (*Cloud).listProjectResources},
 		{"POST /v2/projects/{project}/resources", "projects_assign_resources", (*Cloud).assignResources},
 
-		{"/", "", (*Cloud).elsewhere},
+		{"/", "", func(*Cloud, *http.Request) (reply, error) { return reply{}, notFound() }},
 	}
-}
-
-// lacking are the first words of the paths that DigitalOcean answers and the
-// sandbox, in whole or in part, does not.
-var lacking = map[string]bool{
-	"1-clicks": true, "add-ons": true, "apps": true, "account": true, "actions": true, "billing": true,
-	"byoip_prefixes": true, "cdn": true, "certificates": true, "customers": true, "databases": true,
-	"domains": true, "droplets": true, "firewalls": true, "floating_ips": true, "functions": true,
-	"gen-ai": true, "images": true, "kubernetes": true, "load_balancers": true, "monitoring": true,
-	"nfs": true, "partner_network_connect": true, "projects": true, "registries": true, "registry": true,
-	"reports": true, "reserved_ips": true, "reserved_ipv6": true, "security": true, "snapshots": true,
-	"spaces": true, "tags": true, "uptime": true, "volumes": true, "vpc_nat_gateways": true,
-	"vpc_peerings": true, "vpcs": true,
-}
-
-// elsewhere answers what no other route does.
-func (c *Cloud) elsewhere(r *http.Request) (reply, error) {
-	path, ok := strings.CutPrefix(r.URL.Path, "/v2/")
-	first, _, _ := strings.Cut(path, "/")
-	if ok && lacking[first] {
-		return reply{}, notOffered(r.Method + " " + r.URL.Path)
-	}
-	return reply{}, notFound()
 }
 
 // volumeSnapshots begins the paths that a mux of their own serves: beside
 // /v2/volumes/{volume}/actions one mux can't tell them apart.
 const volumeSnapshots = "/v2/volumes/snapshots/"
 
+// routes are two muxes behind one handler, which first looks at what no mux has.
 func (c *Cloud) routes() http.Handler {
 	mux, snapshots := http.NewServeMux(), http.NewServeMux()
+	other := func(answer func(*Cloud, *http.Request) (reply, error)) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(route{handle: answer}, w, r) })
+	}
 	for _, rt := range routeTable() {
 		serve := func(w http.ResponseWriter, r *http.Request) { c.serve(rt, w, r) }
 		if rt.op == "" || strings.Contains(rt.pattern, volumeSnapshots) {
@@ -176,10 +163,17 @@ func (c *Cloud) routes() http.Handler {
 		c.controlRoutes(mux)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in := mux
 		if strings.HasPrefix(r.URL.Path, volumeSnapshots) {
-			snapshots.ServeHTTP(w, r)
+			in = snapshots
+		}
+		if lacks(r.URL.Path) {
+			other((*Cloud).unoffered).ServeHTTP(w, r)
+		} else if allowed := methods(in, r); allowed != "" {
+			w.Header().Set("Allow", allowed)
+			other((*Cloud).wrongMethod).ServeHTTP(w, r)
 		} else {
-			mux.ServeHTTP(w, r)
+			in.ServeHTTP(w, r)
 		}
 	})
 }

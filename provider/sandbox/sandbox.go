@@ -97,7 +97,8 @@ type Cloud struct {
 	forwards forwards
 	ctx      context.Context // ends when the cloud closes
 	cancel   context.CancelFunc
-	working  sync.WaitGroup
+	working  sync.WaitGroup // for work that was asked for
+	watching sync.WaitGroup // for what has work done in its time
 }
 
 // Open loads a cloud's state, or makes a new cloud in an empty directory. The
@@ -215,6 +216,7 @@ func (c *Cloud) Start(ctx context.Context) error {
 			c.launch(a.ID)
 		}
 	}
+	c.watching.Go(c.keepBackups)
 	c.mu.Unlock()
 	err := c.boot(ctx, boots)
 	c.redirect()
@@ -287,7 +289,7 @@ func (c *Cloud) Halted(machine string, reboot bool) {
 // leavesPowerAlone tells whether an action turns its droplet neither on nor off.
 func (s *state) leavesPowerAlone(action int) bool {
 	a := s.Actions[action]
-	return a != nil && (a.Type == typeSnapshot || a.Type == typeRename)
+	return a != nil && (a.Type == typeSnapshot || a.Type == typeBackup || a.Type == typeRename)
 }
 
 // Token is the bearer token that clients present.
@@ -331,6 +333,7 @@ func (c *Cloud) Close() error {
 	c.mu.Unlock()
 	c.cancel()
 	c.forwards.close()
+	c.watching.Wait()
 	c.working.Wait()
 	return errors.Join(c.machines.Close(), c.save())
 }

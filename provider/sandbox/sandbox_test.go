@@ -224,26 +224,42 @@ func TestWrongTokenIsRefused(t *testing.T) {
 
 func TestUnknownEndpoints(t *testing.T) {
 	r := newRig(t)
-	for path, want := range map[string]int{
-		"/v2/databases":            http.StatusNotImplemented,
-		"/v2/1-clicks":             http.StatusNotImplemented,
-		"/v2/kubernetes/clusters":  http.StatusNotImplemented,
-		"/v2/apps":                 http.StatusNotImplemented,
-		"/v2/droplets/autoscale":   http.StatusNotFound,
-		"/v2/droplets/1/neighbors": http.StatusNotFound,
-		"/v2/volumes/snapshots/x/": http.StatusNotImplemented,
-		"/v2/nonsense":             http.StatusNotFound,
-		"/v1/droplets":             http.StatusNotFound,
-		"/":                        http.StatusNotFound,
+	for call, want := range map[string]int{
+		"GET /v2/databases":                         http.StatusNotImplemented,
+		"GET /v2/1-clicks":                          http.StatusNotImplemented,
+		"GET /v2/kubernetes/clusters":               http.StatusNotImplemented,
+		"GET /v2/apps":                              http.StatusNotImplemented,
+		"POST /v2/reserved_ipv6":                    http.StatusNotImplemented,
+		"POST /v2/images":                           http.StatusNotImplemented,
+		"POST /v2/images/1/account_transfer/accept": http.StatusNotImplemented,
+		"GET /v2/droplets/autoscale":                http.StatusNotImplemented,
+		"GET /v2/droplets/autoscale/x/members":      http.StatusNotImplemented,
+		"GET /v2/customers/my/invoices/preview/pdf": http.StatusNotImplemented,
+		"GET /v2/vpcs/x/peerings":                   http.StatusNotImplemented,
+		"GET /v2/droplets/1/neighbors":              http.StatusNotFound,
+		"GET /v2/droplets/1/nonsense":               http.StatusNotFound,
+		"GET /v2/volumes/snapshots/x/":              http.StatusNotFound,
+		"GET /v2/nonsense":                          http.StatusNotFound,
+		"POST /v2/nonsense":                         http.StatusNotFound,
+		"GET /v1/droplets":                          http.StatusNotFound,
+		"GET /":                                     http.StatusNotFound,
+		"PATCH /v2/droplets/1":                      http.StatusMethodNotAllowed,
+		"DELETE /v2/account":                        http.StatusMethodNotAllowed,
+		"PUT /v2/volumes/snapshots/x":               http.StatusMethodNotAllowed,
+		"POST /v2/projects/default":                 http.StatusMethodNotAllowed,
 	} {
-		req, err := r.client.NewRequest(t.Context(), "GET", path, nil)
+		method, path, _ := strings.Cut(call, " ")
+		req, err := r.client.NewRequest(t.Context(), method, path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = r.client.Do(t.Context(), req, nil)
 		var e *godo.ErrorResponse
-		if !errors.As(err, &e) || e.Response.StatusCode != want {
-			t.Errorf("GET %s: %v, want %d", path, err, want)
+		if !errors.As(err, &e) || e.Response.StatusCode != want || e.Message == "" || e.RequestID == "" {
+			t.Errorf("%s: %v, want %d", call, err, want)
+		}
+		if allow := e.Response.Header.Get("Allow"); (allow != "") != (want == http.StatusMethodNotAllowed) {
+			t.Errorf("%s: Allow is %q", call, allow)
 		}
 	}
 }

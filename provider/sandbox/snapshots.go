@@ -33,7 +33,7 @@ func (c *Cloud) listSnapshots(r *http.Request) (reply, error) {
 	kind := r.URL.Query().Get("resource_type")
 	return listing(c, r, "snapshots", func(s *state) (shown []snapshotView, _ error) {
 		for _, id := range slices.Sorted(maps.Keys(s.Images)) {
-			if (kind == "" || kind == "droplet") && !c.faults.hidesSnapshot(id) {
+			if (kind == "" || kind == "droplet") && !s.Images[id].backup() && !c.faults.hidesSnapshot(id) {
 				shown = append(shown, s.Images[id].snapshot())
 			}
 		}
@@ -63,7 +63,7 @@ func (c *Cloud) getSnapshot(r *http.Request) (reply, error) {
 	}
 	return c.reading(func(s *state) (object, error) {
 		i := s.Images[id]
-		if i == nil || c.faults.hidesSnapshot(id) {
+		if i == nil || i.backup() || c.faults.hidesSnapshot(id) {
 			return nil, notFound()
 		}
 		return object{"snapshot": i.snapshot()}, nil
@@ -108,12 +108,5 @@ func (c *Cloud) listDropletSnapshots(r *http.Request) (reply, error) {
 
 // snapshotsOf are the ids of a droplet's snapshots, by age.
 func (s *state) snapshotsOf(droplet int) []int {
-	ids := []int{}
-	for id, i := range s.Images {
-		if i.Droplet == droplet {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
+	return s.imagesOf(droplet, func(i *imageRow) bool { return !i.backup() })
 }

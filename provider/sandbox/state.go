@@ -34,6 +34,8 @@ type state struct {
 	Volumes         map[string]*volumeRow         `json:"volumes"`
 	VolumeSnapshots map[string]*volumeSnapshotRow `json:"volume_snapshots"`
 	Projects        map[string]*projectRow        `json:"projects"`
+
+	Purges map[int]*purgeRow `json:"purges"` // by the droplet's id
 }
 
 const (
@@ -66,6 +68,8 @@ func loadState(path string) (state, error) {
 		Volumes:         map[string]*volumeRow{},
 		VolumeSnapshots: map[string]*volumeSnapshotRow{},
 		Projects:        map[string]*projectRow{},
+
+		Purges: map[int]*purgeRow{},
 	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -27,7 +27,11 @@ const (
 	typeRename        = "rename"
 	typePasswordReset = "password_reset"
 	typeChangeKernel  = "change_kernel"
+	typeBackups       = "enable_backups"
 	typeNoBackups     = "disable_backups"
+	typeNewPolicy     = "change_backup_policy"
+	typeBackup        = "backup" // which nobody asks for: a policy does
+	typeEnablePrivate = "enable_private_networking"
 	typeEnableIPv6    = "enable_ipv6"
 )
 
@@ -59,9 +63,13 @@ func kinds() map[string]kind {
 		typeRebuild:       {admitRebuild, runRebuild},
 		typeRestore:       {admitRestore, runRestore},
 		typeRename:        {admitRename, runRename},
-		typePasswordReset: {refusePassword, nil},
+		typePasswordReset: {admitAny, runPasswordReset},
 		typeChangeKernel:  {refuseKernel, nil},
-		typeNoBackups:     {refuseBackups, nil},
+		typeBackups:       {admitBackups, runSetBackups},
+		typeNoBackups:     {admitNoBackups, runSetBackups},
+		typeNewPolicy:     {admitNewPolicy, runSetBackups},
+		typeBackup:        {nil, runSnapshot},
+		typeEnablePrivate: {refusePrivate, nil},
 		typeEnableIPv6:    {admitIPv6, runEnableIPv6},
 	}
 }
@@ -226,7 +234,11 @@ func runCreate(ctx context.Context, c *Cloud, d dropletRow, _ actionRow) (effect
 }
 
 func runDestroy(ctx context.Context, c *Cloud, d dropletRow, _ actionRow) (effect, error) {
-	return func(_ *Cloud, s *state, d *dropletRow) { s.forget(d) }, c.machines.Remove(ctx, d.machine())
+	return func(c *Cloud, s *state, d *dropletRow) {
+		c.forgetBackups(s, d.ID)
+		s.forget(d)
+		c.purge(s, d.ID)
+	}, c.machines.Remove(ctx, d.machine())
 }
 
 // forget takes a droplet out of the state, and out of all that names it.
@@ -275,6 +287,7 @@ func (c *Cloud) restart(ctx context.Context, d dropletRow, force bool) (effect, 
 	return becomes(statusActive), c.turnOn(ctx, d)
 }
 
+// runSnapshot keeps a droplet's disk, as a snapshot or as a backup.
 func runSnapshot(ctx context.Context, c *Cloud, d dropletRow, a actionRow) (effect, error) {
 	file := c.imageFile(a.Result)
 	stored, err := c.machines.Save(ctx, d.machine(), file)
@@ -282,10 +295,15 @@ func runSnapshot(ctx context.Context, c *Cloud, d dropletRow, a actionRow) (effe
 		return nil, errors.Join(err, removeIfThere(file))
 	}
 	return func(c *Cloud, s *state, d *dropletRow) {
-		s.Images[a.Result] = &imageRow{
+		i := &imageRow{
 			ID: a.Result, Name: a.Name, Distribution: d.Image.Distribution, Regions: []string{d.Region},
 			MinDisk: d.Disk, Bytes: stored, Droplet: d.ID, Created: c.now(),
 		}
+		if a.Type == typeBackup {
+			until := i.Created.Add(a.Plan.retention())
+			i.Expires = &until
+		}
+		s.Images[i.ID] = i
 		c.faults.snapshotTaken(a.Result)
 	}, nil
 }
