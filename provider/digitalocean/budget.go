@@ -3,7 +3,6 @@ package digitalocean
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +24,14 @@ const (
 // that had to wait. One that is cut off in its midst may have had its effect.
 const answerTime = 5 * time.Second
 
+// firstAnswer is how long all wait for the first answer to a process, which
+// tells how much of the limits is left: others may have used them up.
+const firstAnswer = 2 * time.Second
+
+// mostUnderWay bounds the requests under way at a time, so that a refusal comes
+// in time for those behind.
+const mostUnderWay = 50
+
 // shares are the parts of a limit, in percent, that are kept for each priority
 // whatever the others ask for, so that none starves. What is nobody's part goes
 // to whoever comes first in the order of priority.
@@ -41,6 +48,9 @@ type budget struct {
 	hour, minute, keys window
 	waiting            []*turn // in the order in which they go
 	alarm              *time.Timer
+	flock              int       // requests that went since none was under way
+	known              bool      // an answer has told how the limits stand
+	quiet              time.Time // until known, nothing more goes before this
 }
 
 // turn is one request, waiting to go.
@@ -153,13 +163,20 @@ func (b *budget) leave(of provider.Priority, keys bool, answer *http.Response) {
 	// DigitalOcean counted it when it arrived there, which was before now: what
 	// is forgotten a whole span from now, it has forgotten too.
 	b.each(keys, func(w *window) { w.past = append(w.past, spent{now, of}) })
+	b.quiet = now
 	if answer != nil {
+		b.known = true
 		b.heed(answer, keys, now)
+	}
+	if b.underWay() == 0 {
+		b.flock = 0
 	}
 	b.admit()
 }
 
-// heed takes over what an answer says about the limits.
+// heed takes over what an answer says about the limits. What was counted and
+// not answered here is taken for others' use; requests of this process that are
+// under way may be among it, until all are answered.
 func (b *budget) heed(answer *http.Response, keys bool, now time.Time) {
 	number := func(name string) (int, bool) {
 		n, err := strconv.Atoi(answer.Header.Get(name))
@@ -174,6 +191,7 @@ func (b *budget) heed(answer *http.Response, keys bool, now time.Time) {
 	if answer.StatusCode == http.StatusTooManyRequests {
 		if _, named := number("Retry-After"); named || !ok || left > 0 {
 			reset = now.Add(pauseAsked(answer.Header))
+			b.crowded(keys, reset)
 		}
 		b.shut(keys, reset)
 		return
@@ -181,11 +199,30 @@ func (b *budget) heed(answer *http.Response, keys bool, now time.Time) {
 	if limit, ok := number("Ratelimit-Limit"); ok && limit > 0 {
 		b.hour.limit = limit
 		b.minute.limit = max(1, limit/minuteShare)
+		b.minute.others = min(b.minute.others, b.minute.limit)
 	}
 	if ok {
-		b.hour.others = max(0, b.hour.limit-left-b.hour.total())
-		b.hour.reset = reset
+		others := max(0, b.hour.limit-left-len(b.hour.past))
+		if b.flock > 1 {
+			others = max(others, b.hour.others) // answers come in any order: this may be an older one
+		}
+		b.hour.others, b.hour.reset = others, reset
 	}
+}
+
+// underWay is how many requests have gone and are not answered.
+func (b *budget) underWay() int { return b.hour.total() - len(b.hour.past) }
+
+// crowded notes that the minute was refused though this process has not used it
+// up. The rest was used by others with the same token, and is left to them; it
+// is won back little by little.
+func (b *budget) crowded(keys bool, reset time.Time) {
+	w := &b.minute
+	if keys {
+		w = &b.keys
+	}
+	w.others = max(w.others, w.limit-len(w.past), 0)
+	w.reset = reset
 }
 
 // shut lets nothing go before a time, and ends the waiting of those that can't
@@ -236,7 +273,13 @@ func (b *budget) wait(t *turn, before int) time.Duration {
 	now := b.now()
 	at := now
 	b.each(t.keys, func(w *window) {
-		if free := w.when(now, t.of, before+1); free.After(at) {
+		var ahead [provider.Priorities]int
+		for _, other := range b.waiting[:before] {
+			if other.keys || w != &b.keys {
+				ahead[other.of]++
+			}
+		}
+		if free := w.when(now, t.of, ahead); free.After(at) {
 			at = free
 		}
 	})
@@ -248,10 +291,12 @@ func (b *budget) admit() {
 	now := b.now()
 	b.each(true, func(w *window) { w.forget(now) })
 	b.waiting = slices.DeleteFunc(b.waiting, func(t *turn) bool {
-		t.going = true
-		b.each(t.keys, func(w *window) { t.going = t.going && !now.Before(w.shut) && w.fits(w.used, t.of, 1) })
+		t.going = (b.known || !now.Before(b.quiet)) && b.underWay() < mostUnderWay
+		b.each(t.keys, func(w *window) { t.going = t.going && !now.Before(w.shut) && w.fits(w.used, t.of) })
 		if t.going {
 			b.each(t.keys, func(w *window) { w.used[t.of]++ })
+			b.quiet = now.Add(firstAnswer)
+			b.flock++
 			close(t.ready)
 		}
 		return t.going
@@ -265,115 +310,12 @@ func (b *budget) admit() {
 	}
 	next := now.Add(time.Minute)
 	b.each(true, func(w *window) { next = w.next(now, next) })
+	if !b.known && b.quiet.After(now) && b.quiet.Before(next) {
+		next = b.quiet
+	}
 	b.alarm = time.AfterFunc(next.Sub(now), func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.admit()
 	})
-}
-
-// window counts the requests of a sliding span of time against a limit.
-type window struct {
-	limit  int
-	span   time.Duration
-	shares [provider.Priorities]int // percent of the limit
-
-	used [provider.Priorities]int // requests under way, or answered within the span
-	past []spent                  // those answered, the oldest first
-
-	others int       // requests of others with the same token, as far as answers tell
-	reset  time.Time // when the oldest of all requests is forgotten, as answers tell
-	shut   time.Time // nothing goes before: it was asked for
-}
-
-// spent is a request that was answered.
-type spent struct {
-	at time.Time
-	of provider.Priority
-}
-
-// String shows a window in logs and tests.
-func (w *window) String() string {
-	return fmt.Sprintf("%v of %d in %v, %d by others", w.used, w.limit, w.span, w.others)
-}
-
-func (w *window) total() (sum int) {
-	for _, n := range w.used {
-		sum += n
-	}
-	return sum
-}
-
-// forget drops what is older than the span. Of others' requests it is known
-// only when the first is forgotten: from then on one a second is tried.
-func (w *window) forget(now time.Time) {
-	old := 0
-	for old < len(w.past) && !now.Before(w.past[old].at.Add(w.span)) {
-		w.used[w.past[old].of]--
-		old++
-	}
-	w.past = w.past[old:]
-	if w.others > 0 && !now.Before(w.reset) {
-		w.others--
-		w.reset = now.Add(time.Second)
-	}
-}
-
-// fits tells whether n more requests of a priority fit beside what is used and
-// what is kept for the other priorities.
-func (w *window) fits(used [provider.Priorities]int, of provider.Priority, n int) bool {
-	limit := w.limit - w.others
-	free := limit - n
-	for p, u := range used {
-		if provider.Priority(p) != of {
-			u = max(u, limit*w.shares[p]/100)
-		}
-		free -= u
-	}
-	return free >= 0
-}
-
-// when is the earliest time at which n more requests of a priority fit, if
-// nothing else is sent.
-func (w *window) when(now time.Time, of provider.Priority, n int) time.Time {
-	at := now
-	if w.shut.After(at) {
-		at = w.shut
-	}
-	used := w.used
-	if w.fits(used, of, n) {
-		return at
-	}
-	free := now.Add(w.span) // even what is under way has to be forgotten first
-	for _, s := range w.past {
-		used[s.of]--
-		if w.fits(used, of, n) {
-			free = s.at.Add(w.span)
-			break
-		}
-	}
-	if w.others > 0 && w.reset.Before(free) {
-		free = w.reset // others' requests make room as well
-	}
-	if free.After(at) {
-		return free
-	}
-	return at
-}
-
-// next is the earlier of a time and the time at which the window has more room.
-func (w *window) next(now, at time.Time) time.Time {
-	earlier := func(t time.Time) {
-		if t.After(now) && t.Before(at) {
-			at = t
-		}
-	}
-	if len(w.past) > 0 {
-		earlier(w.past[0].at.Add(w.span))
-	}
-	if w.others > 0 {
-		earlier(w.reset)
-	}
-	earlier(w.shut)
-	return at
 }

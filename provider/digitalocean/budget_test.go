@@ -344,17 +344,7 @@ func TestBudgetHeeds(t *testing.T) {
 func TestBudgetAmongOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(s *setting) { s.cloud.Limits = sandbox.Limits{Hour: 100, Minute: -1} })
-		stranger := &wire{t: t, handler: r.cloud.Handler()}
-		for range 90 {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://cloud.test/v2/account", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			request.Header.Set("Authorization", "Bearer "+r.cloud.Token())
-			if _, err := stranger.RoundTrip(request); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r.spend(t, 90)
 		began := time.Now()
 		ctx := provider.WithPriority(t.Context(), provider.Customer)
 		for i := range 30 {
@@ -391,12 +381,12 @@ func TestWindowHolds(t *testing.T) {
 			if w.total() != recent {
 				t.Fatalf("%d counted of %d", w.total(), recent)
 			}
-			if !w.fits(w.used, of, 1) {
-				at := w.when(now, of, 1)
+			if !w.fits(w.used, of) {
+				at := w.when(now, of, [provider.Priorities]int{})
 				later := w
 				later.past = slices.Clone(w.past)
 				later.forget(at)
-				if !at.After(now) || !later.fits(later.used, of, 1) {
+				if !at.After(now) || !later.fits(later.used, of) {
 					t.Fatalf("%v: one more is said to fit after %v", &w, at.Sub(now))
 				}
 				continue
