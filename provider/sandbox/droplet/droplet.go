@@ -49,9 +49,27 @@ type Spec struct {
 	VCPUs          int      // bounds processes and, where the kernel allows, processor time; 0 means 1
 	MemoryMB       int      // bounds memory where the kernel allows; 0 means 1024
 	DiskGB         int      // bounds the droplet's files; 0 means 25
+	Image          Image    // what a new instance says it is; the zero value leaves that to the disk
+	Metadata       Metadata // what the droplet can ask at 169.254.169.254
 	// Admit says whether a TCP connection to a port from an address is let in, as a firewall does. It is asked for each
 	// new connection, concurrently; nil lets in all.
 	Admit func(port int, from netip.Addr) bool
+}
+
+// Image names a distribution as the cloud's list of images does: "Ubuntu" and "24.04 (LTS) x64". It is what os-release
+// says; the programs are the host's whatever it is, and os-release says that too.
+type Image struct {
+	Distribution string
+	Name         string
+}
+
+// Metadata is what a droplet knows about itself, besides what else is in its [Spec], as of its last boot.
+type Metadata struct {
+	DropletID int64
+	Region    string       // its slug
+	Tags      []string     // at most 16 KiB in all
+	Private   netip.Prefix // its address in a VPC, with the VPC's bits; the zero value if there is none
+	Reserved  netip.Addr   // the reserved IP address that leads to it; the zero value if there is none
 }
 
 // Report says what this machine allows droplets to do.
@@ -67,6 +85,7 @@ type Report struct {
 const (
 	maxUserData = 64 << 10
 	maxKeys     = 64 << 10
+	maxTags     = 16 << 10
 )
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
@@ -82,12 +101,11 @@ func (s Spec) normalise() (Spec, error) {
 	if len(s.UserData) > maxUserData {
 		return s, fmt.Errorf("droplet %s: user data has %d bytes, at most %d are allowed", s.ID, len(s.UserData), maxUserData)
 	}
-	keys := 0
-	for _, k := range s.AuthorizedKeys {
-		keys += len(k)
+	if n := size(s.AuthorizedKeys); n > maxKeys {
+		return s, fmt.Errorf("droplet %s: SSH keys have %d bytes, at most %d are allowed", s.ID, n, maxKeys)
 	}
-	if keys > maxKeys {
-		return s, fmt.Errorf("droplet %s: SSH keys have %d bytes, at most %d are allowed", s.ID, keys, maxKeys)
+	if n := size(s.Metadata.Tags); n > maxTags {
+		return s, fmt.Errorf("droplet %s: tags have %d bytes, at most %d are allowed", s.ID, n, maxTags)
 	}
 	if s.Hostname == "" {
 		s.Hostname = s.ID
@@ -97,6 +115,14 @@ func (s Spec) normalise() (Spec, error) {
 	}
 	s.VCPUs, s.MemoryMB, s.DiskGB = orDefault(s.VCPUs, 1), orDefault(s.MemoryMB, 1024), orDefault(s.DiskGB, 25)
 	return s, nil
+}
+
+// size is that of all texts together.
+func size(texts []string) (bytes int) {
+	for _, t := range texts {
+		bytes += len(t)
+	}
+	return bytes
 }
 
 func orDefault(n, standard int) int {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -81,6 +82,7 @@ func (m *machine) comeUp(ctx context.Context, sshPort int) error {
 	config := guest.Config{
 		Instance: m.spec.Instance, Hostname: m.spec.Hostname, UserData: m.spec.UserData,
 		AuthorizedKeys: m.spec.AuthorizedKeys, RootPassword: m.spec.RootPassword, SSHPort: sshPort,
+		Image: guest.Image(m.spec.Image), Metadata: m.metadata(),
 		MaxProcesses: uint64(b.processes), MaxFileBytes: uint64(m.spec.DiskGB) << 30,
 	}
 	if err := m.configure(config); err != nil {
@@ -100,6 +102,17 @@ func (m *machine) comeUp(ctx context.Context, sshPort int) error {
 		return orCause(ctx, err)
 	}
 	return m.host.SetDeadline(time.Time{})
+}
+
+// publicBits are those of the network in which droplets have their addresses.
+const publicBits = 16
+
+func (m *machine) metadata() guest.Metadata {
+	d := m.spec.Metadata
+	return guest.Metadata{
+		DropletID: d.DropletID, Region: d.Region, Hostname: m.spec.Hostname, Tags: d.Tags,
+		Public: netip.PrefixFrom(m.spec.Addr, publicBits), Private: d.Private, Reserved: d.Reserved,
+	}
 }
 
 // orCause prefers the reason why somebody gave up over what came of it.

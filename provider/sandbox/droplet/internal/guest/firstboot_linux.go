@@ -45,6 +45,20 @@ func newFirstBoot(c Config, r *reaper) (*firstBoot, error) {
 	}, nil
 }
 
+// goWithout notes in the boot's log what this kernel can't do and a droplet can be without.
+func goWithout(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	log, openErr := os.OpenFile(eventLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if openErr != nil {
+		return openErr
+	}
+	defer log.Close()
+	slog.New(slog.NewTextHandler(log, nil)).Warn("there is no "+what, "error", err)
+	return nil
+}
+
 // attempt logs what can't be done.
 func (b *firstBoot) attempt(what string, err error) {
 	if err != nil {
@@ -69,6 +83,7 @@ func (b *firstBoot) configure() error {
 	if len(c.Packages) > 0 {
 		b.log.Warn("packages are not available: droplets have the host's programs and no network", "packages", fmt.Sprint(c.Packages))
 	}
+	b.attempt("os-release", writeRelease(b.config.Image))
 	b.attempt("user data", replace(cloudDir+"/user-data.txt", string(b.config.UserData), 0o600))
 	b.writeFiles(false)
 	for _, u := range c.Users {

@@ -46,11 +46,14 @@ type Config struct {
 	AuthorizedKeys []string `json:"authorized_keys"`
 	RootPassword   string   `json:"root_password,omitempty"` // a new one, whether or not the instance boots for the first time
 	SSHPort        int      `json:"ssh_port"`
+	Metadata       Metadata `json:"metadata"`
 	MaxProcesses   uint64   `json:"max_processes"`  // threads count
 	MaxFileBytes   uint64   `json:"max_file_bytes"` // of one file
 	// MaxDataBytes bounds the memory of one process; 0 where the host has bounded that of the whole droplet. The last
 	// stage's configuration counts.
 	MaxDataBytes uint64 `json:"max_data_bytes"`
+	// Image is what the image says it is, as os-release has it; empty for the host's own.
+	Image Image `json:"image"`
 }
 
 // StepError is a step of the boot that the kernel refused.
@@ -201,23 +204,10 @@ func prepare(c Config) error {
 	return inOrder([]step{
 		{"set the host name", func() error { return setHostname(c) }},
 		{"bring up the loopback network", loopbackUp},
+		{"lead to the metadata service", func() error { return goWithout("metadata service", prepareMetadata()) }},
 		{"forbid nested user namespaces", func() error {
 			return os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
 		}},
 		{"set limits", func() error { return setLimits(c) }},
 	})
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }

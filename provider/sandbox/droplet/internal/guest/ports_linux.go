@@ -23,6 +23,7 @@ func watchPorts(host *control.Conn, log *slog.Logger) {
 			log.Error("can't see which ports are open", "error", err)
 			continue
 		}
+		delete(now, insidePort)
 		if tell(host, control.Listen, now, open) != nil || tell(host, control.Unlisten, open, now) != nil {
 			return
 		}

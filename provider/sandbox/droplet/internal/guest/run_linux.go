@@ -92,6 +92,8 @@ func (s *supervisor) boot() error {
 		return err
 	}
 	go watchPorts(s.host, s.log)
+	go s.serveInside()
+	first.attempt("metadata service", serveMetadata(s.config))
 	go func() {
 		first.runCommands()
 		debug.FreeOSMemory()
@@ -187,9 +189,7 @@ func (s *supervisor) connect(m control.Message, f *os.File) {
 		return
 	}
 	if m.Port == s.config.SSHPort {
-		if err := s.server.Serve(located{c, m.Remote, m.Local}); err != nil {
-			s.log.Info("login failed", "remote", m.Remote, "error", err)
-		}
+		s.login(located{c, m.Remote, m.Local})
 		return
 	}
 	target, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.Port)), dialTimeout)

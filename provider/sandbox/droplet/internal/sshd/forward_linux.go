@@ -1,7 +1,6 @@
 package sshd
 
 import (
-	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -50,25 +49,39 @@ func connect(nc ssh.NewChannel, network, addr string) {
 		nc.Reject(ssh.ConnectionFailed, err.Error())
 		return
 	}
-	defer c.Close()
 	ch, requests, err := nc.Accept()
 	if err != nil {
+		c.Close()
 		return // the connection is gone
 	}
-	go ssh.DiscardRequests(requests)
-	join(ch, c)
+	join(ch, requests, c.(stream)) // as TCP and unix connections are
 }
 
-// join copies both ways until both directions have ended or the connection is broken, and closes both.
-func join(ch ssh.Channel, c net.Conn) {
+// stream is a connection whose two directions end apart.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// join copies both ways until both directions have ended or the client closes the channel, and closes both. What the
+// client sent before it closed still arrives.
+func join(ch ssh.Channel, requests <-chan *ssh.Request, c stream) {
 	defer ch.Close()
 	defer c.Close()
-	done := make(chan error, 1)
+	arrived := make(chan struct{})
 	go func() {
+		defer close(arrived)
 		_, err := io.Copy(c, ch)
-		done <- errors.Join(err, c.(interface{ CloseWrite() error }).CloseWrite())
+		if err != nil || c.CloseWrite() != nil {
+			c.Close()
+		}
 	}()
-	if _, err := io.Copy(ch, c); err == nil && ch.CloseWrite() == nil {
-		<-done
-	}
+	go func() {
+		ssh.DiscardRequests(requests) // until the channel is closed
+		<-arrived
+		c.Close()
+	}()
+	io.Copy(ch, c) // an error is an end as well: the other side hears of it the same way
+	ch.CloseWrite()
+	<-arrived
 }

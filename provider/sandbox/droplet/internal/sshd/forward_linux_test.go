@@ -22,7 +22,7 @@ func echo(l net.Listener) {
 		go func() {
 			defer c.Close()
 			io.Copy(c, c)
-			c.(interface{ CloseWrite() error }).CloseWrite()
+			c.(stream).CloseWrite()
 		}()
 	}
 }
@@ -33,7 +33,7 @@ func askBack(t *testing.T, c net.Conn) {
 	defer c.Close()
 	_, err := io.WriteString(c, "there and back")
 	check(t, err)
-	check(t, c.(interface{ CloseWrite() error }).CloseWrite())
+	check(t, c.(stream).CloseWrite())
 	if b, err := io.ReadAll(c); string(b) != "there and back" {
 		t.Errorf("got %q, %v", b, err)
 	}

@@ -89,10 +89,11 @@ func (t *tunnels) listenTCP(payload []byte) (answer []byte, err error) {
 	return answer, t.keep(a.key(), l, "forwarded-tcpip", func(c net.Conn) []byte {
 		from := c.RemoteAddr().(*net.TCPAddr)
 		return ssh.Marshal(struct {
-			To         tcpAddress
+			Host       string
+			Port       uint32
 			OriginHost string
 			OriginPort uint32
-		}{a, from.IP.String(), uint32(from.Port)})
+		}{a.Host, a.Port, from.IP.String(), uint32(from.Port)})
 	})
 }
 
@@ -182,8 +183,7 @@ func (t *tunnels) carry(c net.Conn, kind string, extra []byte) {
 		c.Close() // the client doesn't want it, or is gone
 		return
 	}
-	go ssh.DiscardRequests(requests)
-	join(ch, c)
+	join(ch, requests, c.(stream))
 }
 
 func (t *tunnels) cancel(key string) error {
