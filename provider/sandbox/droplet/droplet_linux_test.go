@@ -50,6 +50,7 @@ func testAddr() netip.Addr {
 type lab struct {
 	t      testing.TB
 	host   *Host
+	key    ed25519.PrivateKey
 	signer ssh.Signer
 	halts  chan string
 	logs   *syncBuffer
@@ -59,7 +60,7 @@ func newLab(t testing.TB) *lab {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	check(t, err)
-	l := &lab{t: t, halts: make(chan string, 16), logs: &syncBuffer{}}
+	l := &lab{t: t, key: key, halts: make(chan string, 16), logs: &syncBuffer{}}
 	l.signer, err = ssh.NewSignerFromKey(key)
 	check(t, err)
 	l.host, err = Open(Options{

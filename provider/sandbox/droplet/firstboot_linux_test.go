@@ -98,7 +98,7 @@ swap: {size: 1}
 	if got := l.run(s, "cloud-init status --wait; cat /root/order"); got != "status: done\nboot\nrun\nafter\n" {
 		t.Errorf("got %q", got)
 	}
-	if got := l.run(s, "cat /var/log/cloud-init-output.log"); got != "out\nerr\n" {
+	if got := l.run(s, "cat /var/log/cloud-init-output.log"); !strings.HasSuffix(got, "[nginx]\nout\nerr\n") {
 		t.Errorf("output log: %q", got)
 	}
 	log := l.run(s, "cat /var/log/cloud-init.log")

@@ -22,6 +22,7 @@ type Config struct {
 	FQDN           string
 	AuthorizedKeys List // of root, who is the first user on these servers
 	Users          []User
+	Groups         Groups // to create before the users
 	Password       string // of root
 	Chpasswd       Chpasswd
 	PasswordAuth   Switch
@@ -62,10 +63,50 @@ func (u *User) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode((*plain)(u))
 }
 
+// Group is a group to create, and who is in it beside the users that name it.
+type Group struct {
+	Name    string
+	Members List
+}
+
+// Groups is a list of names, or of names with members, or one text with commas.
+type Groups []Group
+
+// UnmarshalYAML reads all forms.
+func (g *Groups) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		for _, item := range n.Content {
+			if err := g.UnmarshalYAML(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n.Kind == yaml.MappingNode {
+		var members map[string]List
+		if err := n.Decode(&members); err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			*g = append(*g, Group{name, members[name]})
+		}
+		return nil
+	}
+	var names List
+	if err := names.UnmarshalYAML(n); err != nil {
+		return err
+	}
+	for _, name := range names {
+		*g = append(*g, Group{Name: name})
+	}
+	return nil
+}
+
 // Chpasswd sets passwords.
 type Chpasswd struct {
-	List  Lines `yaml:"list"` // "name:password"
-	Users []struct {
+	Expire Switch `yaml:"expire"` // whether they have to be changed at the first login
+	List   Lines  `yaml:"list"`   // "name:password"
+	Users  []struct {
 		Name     string `yaml:"name"`
 		Password string `yaml:"password"`
 		Type     string `yaml:"type"` // hash (the default), text
@@ -250,7 +291,7 @@ func decode(settings map[string]any) (Config, []string) {
 	var c Config
 	var warnings []string
 	fields := map[string]any{
-		"hostname": &c.Hostname, "fqdn": &c.FQDN, "ssh_authorized_keys": &c.AuthorizedKeys, "users": &c.Users,
+		"hostname": &c.Hostname, "fqdn": &c.FQDN, "ssh_authorized_keys": &c.AuthorizedKeys, "users": &c.Users, "groups": &c.Groups,
 		"password": &c.Password, "chpasswd": &c.Chpasswd, "ssh_pwauth": &c.PasswordAuth,
 		"disable_root": &c.DisableRoot, "ssh_deletekeys": &c.DeleteHostKeys, "ssh_keys": &c.HostKeys,
 		"write_files": &c.Files, "bootcmd": &c.BootCommands, "runcmd": &c.Commands, "packages": &c.Packages,

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,7 +40,7 @@ func setHostname(c Config) error {
 		} else if config.FQDN != "" {
 			name, _, _ = strings.Cut(config.FQDN, ".")
 		}
-		hosts := "127.0.0.1 localhost\n127.0.1.1 " + name + "\n::1 localhost ip6-localhost ip6-loopback\n"
+		hosts := "127.0.0.1 localhost\n127.0.1.1 " + strings.TrimSpace(config.FQDN+" "+name) + "\n::1 localhost ip6-localhost ip6-loopback\n"
 		if err := errors.Join(replace(hostnameFile, name+"\n", 0o644), replace("/etc/hosts", hosts, 0o644)); err != nil {
 			return err
 		}
@@ -102,22 +103,18 @@ users:x:100:
 nogroup:x:65534:
 `
 	nameServices = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+)
 
-	// cloudInit stands in for the command that scripts use to wait for the first boot.
-	cloudInit = `#!/bin/sh
-case "$*" in
-*--wait*) until [ -e /var/lib/cloud/instance/boot-finished ]; do sleep 0.1; done ;;
-esac
-if [ -e /var/lib/cloud/instance/boot-finished ]; then echo "status: done"; else echo "status: running"; fi
-`
-	// shutdown has several names.
-	shutdown = `#!/bin/sh
-case "${0##*/} $* " in
-reboot*|*" -r "*) kill -HUP 1 ;;
-*) kill -TERM 1 ;;
-esac
-`
-	shutdownPath = "/usr/local/sbin/shutdown"
+// programs are shell scripts that a droplet has in place of the host's, each with the names under which it is there.
+var (
+	//go:embed programs
+	programs     embed.FS
+	programNames = map[string][]string{
+		"apt-get":    {"/usr/local/bin/apt-get", "/usr/local/bin/apt"},
+		"cloud-init": {"/usr/local/bin/cloud-init"},
+		"shutdown":   {"/usr/local/sbin/shutdown", "/usr/local/sbin/poweroff", "/usr/local/sbin/halt", "/usr/local/sbin/reboot"},
+		"sudo":       {"/usr/local/bin/sudo"},
+	}
 )
 
 // writeSystemFiles writes what a new disk lacks. It overwrites nothing.
@@ -131,8 +128,6 @@ func writeSystemFiles() error {
 		{"/etc/shadow", systemShadow, 0o600},
 		{"/etc/nsswitch.conf", nameServices, 0o644},
 		{"/etc/resolv.conf", "", 0o644},
-		{shutdownPath, shutdown, 0o755},
-		{"/usr/local/bin/cloud-init", cloudInit, 0o755},
 	}
 	for _, name := range []string{".bashrc", ".profile"} {
 		b, err := os.ReadFile("/etc/skel/" + name)
@@ -148,9 +143,25 @@ func writeSystemFiles() error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	for _, name := range []string{"poweroff", "halt", "reboot"} {
-		err := os.Link(shutdownPath, "/usr/local/sbin/"+name)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+	for program, names := range programNames {
+		if err := installProgram(program, names); err != nil {
+			return fmt.Errorf("%s: %w", program, err)
+		}
+	}
+	return nil
+}
+
+// installProgram writes a program where there is none, and links its other names to it.
+func installProgram(program string, names []string) error {
+	text, err := programs.ReadFile("programs/" + program)
+	if err != nil {
+		return err
+	}
+	if err := create(names[0], string(text), 0o755); err != nil {
+		return err
+	}
+	for _, name := range names[1:] {
+		if err := os.Link(names[0], name); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,8 @@ const (
 	finishedFile = cloudDir + "/boot-finished"
 	outputLog    = "/var/log/cloud-init-output.log"
 	eventLog     = "/var/log/cloud-init.log"
+	resultFile   = "/var/lib/cloud/data/result.json"
+	noPackages   = "packages are not available: droplets have the host's programs and no network"
 )
 
 // firstBoot applies the user data. As on a real server a failure is logged, and never keeps the droplet from booting.
@@ -29,6 +32,7 @@ type firstBoot struct {
 	fresh  bool // this instance boots for the first time
 	log    *slog.Logger
 	reaper *reaper
+	failed []string // what went wrong in the scripts, for those who wait for their end
 }
 
 func newFirstBoot(c Config, r *reaper) (*firstBoot, error) {
@@ -81,11 +85,17 @@ func (b *firstBoot) configure() error {
 	}
 	c := b.data.Config
 	if len(c.Packages) > 0 {
-		b.log.Warn("packages are not available: droplets have the host's programs and no network", "packages", fmt.Sprint(c.Packages))
+		b.log.Warn(noPackages, "packages", fmt.Sprint(c.Packages))
+	}
+	if c.Chpasswd.Expire.On {
+		b.log.Warn("chpasswd: passwords don't expire here")
 	}
 	b.attempt("os-release", writeRelease(b.config.Image))
 	b.attempt("user data", replace(cloudDir+"/user-data.txt", string(b.config.UserData), 0o600))
 	b.writeFiles(false)
+	for _, g := range c.Groups {
+		b.attempt("group "+g.Name, addGroup(g))
+	}
 	for _, u := range c.Users {
 		if u.Name == "default" {
 			continue // root is the default user here
@@ -208,6 +218,9 @@ func (b *firstBoot) runCommands() {
 		b.runScript(out, "bootcmd", cloudinit.Script(c.BootCommands))
 	}
 	if b.fresh {
+		if len(c.Packages) > 0 {
+			fmt.Fprintf(out, "cloud-init: %s: %v\n", noPackages, c.Packages)
+		}
 		for i, s := range b.data.Scripts {
 			b.runScript(out, fmt.Sprintf("part-%03d", i+1), s)
 		}
@@ -215,8 +228,26 @@ func (b *firstBoot) runCommands() {
 			b.runScript(out, "runcmd", cloudinit.Script(c.Commands))
 		}
 	}
-	b.attempt("finish", replace(finishedFile, "", 0o644))
+	b.attempt("finish", b.finish())
 	b.log.Info("boot finished")
+}
+
+// finish says that the boot is over, and how it went, where cloud-init does.
+func (b *firstBoot) finish() error {
+	var result struct {
+		V1 struct {
+			Datasource string   `json:"datasource"`
+			Errors     []string `json:"errors"`
+		} `json:"v1"`
+	}
+	result.V1.Datasource, result.V1.Errors = "DataSourceDigitalOcean", notNil(b.failed)
+	text, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		replace("/var/lib/cloud/data/instance-id", b.config.Instance+"\n", 0o644),
+		replace(resultFile, string(text)+"\n", 0o644), replace(finishedFile, "", 0o644))
 }
 
 func (b *firstBoot) runScript(out *os.File, name string, text []byte) {
@@ -229,7 +260,11 @@ func (b *firstBoot) runScript(out *os.File, name string, text []byte) {
 	if err != nil {
 		fmt.Fprintf(out, "cloud-init: %s: %v\n", name, err)
 		b.attempt("script "+name, err)
+		b.failed = append(b.failed, fmt.Sprintf("%s: %v", name, err))
 		return
+	}
+	if status != 0 {
+		b.failed = append(b.failed, fmt.Sprintf("%s: exit status %d, signal %d", name, status.ExitStatus(), int(status.Signal())))
 	}
 	b.log.Info("script ended", "name", name, "status", status.ExitStatus(), "signal", int(status.Signal()))
 }

@@ -73,9 +73,15 @@ func (i Image) release(host string) string {
 	}
 	var b strings.Builder
 	for _, f := range []struct{ key, value string }{
-		{"PRETTY_NAME", strings.TrimSpace(name + " " + full)}, {"NAME", name}, {"VERSION_ID", number}, {"VERSION", full},
-		{"VERSION_CODENAME", codename}, {"ID", id}, {"ID_LIKE", map[string]string{"ubuntu": "debian"}[id]},
-		{"VARIANT", "Berth sandbox, with the programs of " + host}, {"VARIANT_ID", "berth-sandbox"},
+		{"PRETTY_NAME", strings.TrimSpace(name + " " + full)},
+		{"NAME", name},
+		{"VERSION_ID", number},
+		{"VERSION", full},
+		{"VERSION_CODENAME", codename},
+		{"ID", id},
+		{"ID_LIKE", map[string]string{"ubuntu": "debian"}[id]},
+		{"VARIANT", "Berth sandbox, with the programs of " + host},
+		{"VARIANT_ID", "berth-sandbox"},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(&b, "%s=%s\n", f.key, strconv.Quote(f.value))

@@ -143,6 +143,29 @@ func addUser(u cloudinit.User) error {
 	return errors.Join(makeHome(home, uid, gid), authorize(home, uid, gid, u.AuthorizedKeys))
 }
 
+// addGroup creates a group, if there is none of that name, and adds members to it.
+func addGroup(g cloudinit.Group) error {
+	a, err := readAccounts()
+	if err != nil {
+		return err
+	}
+	if _, err := a.ensureGroup(g.Name, -1); err != nil {
+		return err
+	}
+	row := a.group.row(g.Name, 4)
+	members := strings.FieldsFunc(row[3], func(r rune) bool { return r == ',' })
+	for _, m := range g.Members {
+		if !userName.MatchString(m) {
+			return fmt.Errorf("unusable member %q", m)
+		}
+		if !slices.Contains(members, m) {
+			members = append(members, m)
+		}
+	}
+	row[3] = strings.Join(members, ",")
+	return a.group.write()
+}
+
 func orText(s, standard string) string {
 	if s == "" {
 		return standard

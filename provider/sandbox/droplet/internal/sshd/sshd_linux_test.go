@@ -370,7 +370,8 @@ func TestCrypt(t *testing.T) {
 			t.Errorf("%s accepts another password", c.hash)
 		}
 	}
-	for _, hash := range []string{"", "*", "!", "!$6$a$b", "$1$a$b", "$6$", "$6$rounds=99999999$a$b", "$6$rounds=x$a$b",
+	for _, hash := range []string{
+		"", "*", "!", "!$6$a$b", "$1$a$b", "$6$", "$6$rounds=99999999$a$b", "$6$rounds=x$a$b",
 		"$6$seventeen-letters$b", "$y$", "$y$j9T", "$y$j9T$salt", "$y$jzz$saltsalt$b", "$y$j9T$?$b", "$7$x", "$2b$31$CCCCCCCCCCCCCCCCCCCCC.z6PrHbuSsMSSwIGFy1JGevQZf6CqJ1y",
 		"$2b$05$short",
 	} {
