@@ -272,6 +272,17 @@ func get(t *testing.T, url string) (text string) {
 	return text
 }
 
+// lowPort is where a port below 1024 of a droplet appears on this host.
+func lowPort(t *testing.T, port int) string {
+	t.Helper()
+	c, err := net.Listen("tcp", testAddr().String()+":81")
+	if err != nil {
+		return ":" + strconv.Itoa(port+unprivilegedShift)
+	}
+	check(t, c.Close())
+	return ":" + strconv.Itoa(port)
+}
+
 // What listens inside can be reached at the droplet's address, after the session that started it has ended.
 func TestServiceIsReachable(t *testing.T) {
 	l := newLab(t)
@@ -282,13 +293,7 @@ func TestServiceIsReachable(t *testing.T) {
 	if got := get(t, url+":8081/page"); got != "hello\n" {
 		t.Errorf("got %q", got)
 	}
-	low := ":80"
-	if c, err := net.Listen("tcp", testAddr().String()+":81"); err != nil {
-		low = ":8080"
-	} else {
-		c.Close()
-	}
-	if got := get(t, url+low+"/page"); got != "hello\n" {
+	if got := get(t, url+lowPort(t, 80)+"/page"); got != "hello\n" {
 		t.Errorf("got %q", got)
 	}
 	l.run(s, "pkill berth-httpd || for p in /proc/[0-9]*; do case $(readlink $p/exe) in *tools*) kill ${p#/proc/};; esac; done")
