@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"strconv"
@@ -77,6 +78,15 @@ func (c *cloud) prepare(ctx context.Context) error {
 	}
 	c.key = key.ID
 	return nil
+}
+
+// shells tells whether this machine allows droplets, and warns where it doesn't.
+func (c *cloud) shells() bool {
+	report := c.Report()
+	if !report.Shells {
+		slog.Warn("no droplets on this machine", "step", report.Step, "reason", report.Reason)
+	}
+	return report.Shells
 }
 
 func (c *cloud) close() error {

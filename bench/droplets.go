@@ -23,8 +23,7 @@ func measureDroplets(ctx context.Context, l *lab) (_ []result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	if report := c.Report(); !report.Shells {
-		slog.Warn("no droplets on this machine", "step", report.Step, "reason", report.Reason)
+	if !c.shells() {
 		return nil, nil
 	}
 	one, err := measureCreates(ctx, l, c, bare)

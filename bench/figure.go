@@ -12,6 +12,7 @@ import (
 // at it.
 type figure struct {
 	name    string
+	tells   string // in a few words
 	measure func(context.Context, *lab) ([]result, error)
 }
 

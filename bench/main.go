@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"berth/provider/sandbox/droplet"
@@ -28,13 +29,14 @@ import (
 // figures are all that can be measured, in this order: memory comes before a
 // second Berth runs, which would share pages with the first.
 var figures = []figure{
-	{"ledger", measureLedger},
-	{"memory", measureMemory},
-	{"http", measureHTTP},
-	{"mcp", measureMCP},
-	{"start", measureStart},
-	{"droplets", measureDroplets},
-	{"requests", measureRequests},
+	{"ledger", "writes and checked transfers per second", measureLedger},
+	{"memory", "what an idle Berth takes", measureMemory},
+	{"http", "get_server over HTTP, with 1 and 32 in flight", measureHTTP},
+	{"mcp", "get_server over streamable HTTP and stdio", measureMCP},
+	{"start", "berth mcp to its first list of tools", measureStart},
+	{"droplets", "create to SSH, 50 at once, memory, snapshot and restore of 100 MB", measureDroplets},
+	{"readiness", "from a real droplet's first answer on SSH to its delivery", measureReadiness},
+	{"requests", "requests to the provider for 200 servers at once, on a simulated clock", measureRequests},
 }
 
 func main() {
@@ -53,8 +55,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	only := flags.String("only", "", "measure only these, separated by commas: "+strings.Join(names(), ", "))
 	quick := flags.Bool("quick", false, "fewer rounds: a first look")
 	asJSON := flags.Bool("json", false, "print JSON")
-	if err := flags.Parse(args); err != nil {
+	listing := flags.Bool("list", false, "print what can be measured, and measure nothing")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected %q: figures are chosen by -only", flags.Arg(0))
+	case *listing:
+		return printFigures(out)
 	}
 	chosen, err := choose(*only)
 	if err != nil {
@@ -65,27 +75,35 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
+	r := report{Go: runtime.Version(), Processors: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, LoadBefore: load()}
 	began := time.Now()
-	var list []result
 	for _, f := range chosen {
 		fmt.Fprintf(progress, "%s …\n", f.name)
 		results, err := f.measure(ctx, l)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		for _, r := range results {
-			r.Figure = f.name
-			list = append(list, r)
+		for _, one := range results {
+			one.Figure = f.name
+			r.Results = append(r.Results, one)
 		}
 	}
+	r.Seconds, r.LoadAfter = int(time.Since(began).Seconds()), load()
 	if *asJSON {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(list)
+		return enc.Encode(r)
 	}
-	fmt.Fprintf(out, "%s, %d processors, %s/%s, load %s, %d s. Only ratios can be compared between runs.\n\n",
-		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, load(), int(time.Since(began).Seconds()))
-	return printTable(out, list)
+	return r.print(out)
+}
+
+// printFigures writes the names of all figures and what they tell.
+func printFigures(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range figures {
+		fmt.Fprintf(t, "%s\t%s\n", f.name, f.tells)
+	}
+	return t.Flush()
 }
 
 func names() []string {
@@ -110,15 +128,4 @@ func choose(only string) ([]figure, error) {
 		chosen = append(chosen, figures[i])
 	}
 	return chosen, nil
-}
-
-// load is how many processes want a processor, on average over a minute: above
-// the number of processors, others slow the measurement.
-func load() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	one, _, _ := strings.Cut(string(text), " ")
-	return one
 }

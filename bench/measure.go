@@ -60,9 +60,11 @@ func (s series) pooled(stat statistic) float64 { return stat(slices.Concat(s...)
 
 // comparison is a measurement beside its baseline.
 type comparison struct {
-	Value, Baseline float64
-	Ratio           float64 // the median of the rounds' ratios
-	Low, High       float64 // the least and the greatest of them
+	Value    float64 `json:"value"`
+	Baseline float64 `json:"baseline"`
+	Ratio    float64 `json:"ratio"` // the median of the rounds' ratios
+	Low      float64 `json:"low"`   // the least of them
+	High     float64 `json:"high"`  // and the greatest
 }
 
 // compare sets two interleaved series side by side, round by round: a ratio

@@ -36,6 +36,7 @@ type Figures struct {
 	Lists     int           `json:"lists"`      // of them: pages of the list of droplets
 	PerServer float64       `json:"per_server"` // Requests per server
 	Refused   int           `json:"refused"`    // answered 429
+	Reboots   float64       `json:"reboots"`    // requests per server to reboot them all at once
 	Destroys  float64       `json:"destroys"`   // requests per server to destroy them all at once
 	Whole     time.Duration `json:"whole"`      // until the last server was delivered
 	Notice50  time.Duration `json:"notice_p50"` // from a server's first answer on SSH to its delivery
@@ -71,13 +72,35 @@ func Run(t *testing.T, servers int, limits sandbox.Limits) Figures {
 	d.open.Wait()
 	f := d.figures(t, servers)
 	f.Whole = time.Since(began)
+	f.Reboots = d.rebootAll(t, servers)
 	f.Destroys = d.destroyAll(t, servers)
 	return f
+}
+
+// rebootAll reboots all servers at once and waits until they answer again. It
+// returns the requests that each took.
+func (d *deployment) rebootAll(t *testing.T, servers int) float64 {
+	return d.onAll(t, servers, func(tx fleet.Tx, s fleet.Server) (fleet.Action, error) {
+		return d.fleet.Power(t.Context(), tx, s, fleet.Reboot, "")
+	})
 }
 
 // destroyAll ends all servers at once and waits until they are gone. It returns
 // the requests that each took.
 func (d *deployment) destroyAll(t *testing.T, servers int) float64 {
+	each := d.onAll(t, servers, func(tx fleet.Tx, s fleet.Server) (fleet.Action, error) {
+		_, a, err := d.fleet.Destroy(t.Context(), tx, s, false)
+		return a, err
+	})
+	if left := d.cloud.Live(); left > 0 {
+		t.Errorf("%d droplets are left", left)
+	}
+	return each
+}
+
+// onAll starts an action on all servers at once and waits until they have
+// ended. It returns the requests that each took.
+func (d *deployment) onAll(t *testing.T, servers int, begin func(fleet.Tx, fleet.Server) (fleet.Action, error)) float64 {
 	before := d.cloud.wire.figures()
 	var begun []fleet.Action
 	err := d.store.Write(t.Context(), func(tx fleet.Tx) error {
@@ -90,7 +113,7 @@ func (d *deployment) destroyAll(t *testing.T, servers int) float64 {
 		}
 		begun = begun[:0]
 		for _, s := range live {
-			_, a, err := d.fleet.Destroy(t.Context(), tx, s, false)
+			a, err := begin(tx, s)
 			if err != nil {
 				return err
 			}
@@ -99,15 +122,35 @@ func (d *deployment) destroyAll(t *testing.T, servers int) float64 {
 		return nil
 	})
 	if err != nil {
-		t.Fatalf("destroy: %v", err)
+		t.Fatalf("begin on all servers: %v", err)
 	}
 	d.fleet.Announce(begun...)
 	d.open.Wait()
+	d.allDone(t, begun)
 	after := d.cloud.wire.figures()
-	if left := d.cloud.Live(); left > 0 || after.Refused > before.Refused {
-		t.Errorf("%d droplets are left, %d requests were refused", left, after.Refused-before.Refused)
+	if after.Refused > before.Refused {
+		t.Errorf("%d requests were refused", after.Refused-before.Refused)
 	}
 	return float64(after.Requests-before.Requests) / float64(servers)
+}
+
+// allDone fails where an action did not end well.
+func (d *deployment) allDone(t *testing.T, actions []fleet.Action) {
+	err := d.store.Read(t.Context(), func(rx fleet.Rx) error {
+		for _, begun := range actions {
+			a, err := rx.Action(t.Context(), begun.ID)
+			if err != nil {
+				return err
+			}
+			if a.Status != fleet.ActionDone {
+				t.Errorf("%s of %s has %s in %q: %s", a.Kind, a.Server, a.Status, a.Stage, a.Reason)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // live are all servers that are there.

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // of the common lists, none is refused, and each is known to answer at once.
 func TestBurst(t *testing.T) {
 	var m Measured
-	synctest.Test(t, func(t *testing.T) { m.Plain = Plain(t, 20) })
+	synctest.Test(t, func(t *testing.T) { m.Plain, m.PlainReboot = Plain(t, 20) })
 	synctest.Test(t, func(t *testing.T) { m.Figures = Run(t, 200, sandbox.Limits{}) })
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -27,6 +27,9 @@ func TestBurst(t *testing.T) {
 	check(t, m.Figures)
 	if m.Whole > 3*time.Minute {
 		t.Errorf("it took %v", m.Whole)
+	}
+	if m.PlainReboot < m.Reboots {
+		t.Errorf("a plain client needs %.2f requests to reboot a server, this one %.2f", m.PlainReboot, m.Reboots)
 	}
 	if m.Plain < m.PerServer {
 		t.Errorf("a plain client needs %.2f requests per server, this one %.2f", m.Plain, m.PerServer)
@@ -68,6 +71,9 @@ func check(t *testing.T, f Figures) {
 	}
 	if f.Creates != f.Servers {
 		t.Errorf("%d creates were sent for %d servers", f.Creates, f.Servers)
+	}
+	if f.Reboots > 1.5 {
+		t.Errorf("%.2f requests per server to reboot it, at most 1.5 are wanted", f.Reboots)
 	}
 	if f.Destroys > 2.5 {
 		t.Errorf("%.2f requests per server to destroy it, at most 2.5 are wanted", f.Destroys)

@@ -13,7 +13,8 @@ import (
 // Measured are a burst's figures beside the plain client's.
 type Measured struct {
 	Figures
-	Plain float64 `json:"plain"` // requests per server
+	Plain       float64 `json:"plain"`        // requests per server to create it
+	PlainReboot float64 `json:"plain_reboot"` // and to reboot it
 }
 
 // attribute is the name under which the test hands over what it measured.

@@ -59,11 +59,21 @@ func (p *Provider) Delete(ctx context.Context, id string) error {
 }
 
 func (p *Provider) droplet(ctx context.Context, id string) (*godo.Droplet, error) {
-	n, err := strconv.Atoi(id)
-	if err != nil || n <= 0 {
-		return nil, notFound(opGetDroplet, "droplet "+strconv.Quote(id))
+	n, err := dropletNumber(id)
+	if err != nil {
+		return nil, err
 	}
 	return p.dropletByID(ctx, n)
+}
+
+// dropletNumber is a droplet's id as DigitalOcean has it, or NotFound where no
+// droplet has such an id.
+func dropletNumber(id string) (int, error) {
+	n, err := strconv.Atoi(id)
+	if err != nil || n <= 0 {
+		return 0, notFound(opGetDroplet, "droplet "+strconv.Quote(id))
+	}
+	return n, nil
 }
 
 const opGetDroplet = "get droplet"

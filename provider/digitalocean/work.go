@@ -57,12 +57,12 @@ func (p *Provider) SetPower(ctx context.Context, id string, on bool) (provider.R
 // Restart asks a droplet's system to reboot. One that is off is Invalid.
 func (p *Provider) Restart(ctx context.Context, id string) (provider.Ref, error) {
 	ctx = provider.DefaultPriority(ctx, provider.Customer)
-	d, err := p.droplet(ctx, id)
+	n, err := dropletNumber(id)
 	if err != nil {
 		return "", err
 	}
 	return p.act(ctx, "reboot droplet", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
-		return p.client.DropletActions.Reboot(ctx, d.ID)
+		return p.client.DropletActions.Reboot(ctx, n)
 	})
 }
 
@@ -84,15 +84,15 @@ func (p *Provider) SetSize(ctx context.Context, id, size string) (provider.Ref, 
 // this very droplet, which has it behind itself.
 func (p *Provider) SetImage(ctx context.Context, id, from string) (provider.Ref, error) {
 	ctx = provider.DefaultPriority(ctx, provider.Customer)
-	d, err := p.droplet(ctx, id)
+	n, err := dropletNumber(id)
 	if err != nil {
 		return "", err
 	}
 	return p.act(ctx, "rebuild droplet", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
 		if i := image(from); i.Slug == "" {
-			return p.client.DropletActions.RebuildByImageID(ctx, d.ID, i.ID)
+			return p.client.DropletActions.RebuildByImageID(ctx, n, i.ID)
 		}
-		return p.client.DropletActions.RebuildByImageSlug(ctx, d.ID, from)
+		return p.client.DropletActions.RebuildByImageSlug(ctx, n, from)
 	})
 }
 
@@ -100,7 +100,7 @@ func (p *Provider) SetImage(ctx context.Context, id, from string) (provider.Ref,
 // nothing left to do; while one is under way the answer is Conflict.
 func (p *Provider) TakeSnapshot(ctx context.Context, id, name string) (provider.Ref, error) {
 	ctx = provider.DefaultPriority(ctx, provider.Customer)
-	d, err := p.droplet(ctx, id)
+	n, err := dropletNumber(id)
 	if err != nil {
 		return "", err
 	}
@@ -112,7 +112,7 @@ func (p *Provider) TakeSnapshot(ctx context.Context, id, name string) (provider.
 		return "", err
 	}
 	return p.act(ctx, "take snapshot", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
-		return p.client.DropletActions.Snapshot(ctx, d.ID, name)
+		return p.client.DropletActions.Snapshot(ctx, n, name)
 	})
 }
 
