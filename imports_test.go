@@ -24,6 +24,9 @@ var rooms = []struct {
 	{"remote", nil, "the hand on servers knows nothing of what they are for"},
 	{"account", []string{""}, "who asks is known apart from what is asked for"},
 	{"billing", []string{"", "account"}, "money knows who has it and not what it buys; prices follow an account's tariff"},
+	{"billing/evm", nil, "what chains have in common knows nobody's money"},
+	{"billing/x402", []string{"", "billing", "billing/evm"}, "an adapter knows its parent, and no other rail"},
+	{"billing/mpp", []string{"", "billing", "billing/evm"}, "an adapter knows its parent, and no other rail"},
 	{"provider", []string{""}, "the cloud as Berth sees it, with Berth's clock"},
 	{"provider/digitalocean", []string{"", "provider"}, "an adapter knows its parent, and no other adapter"},
 	{"provider/sandbox", []string{"", "provider/sandbox/droplet"}, "it is reached over HTTP, like the cloud it stands for"},
@@ -46,7 +49,7 @@ var closed = []struct {
 	may    []string // rooms
 	why    string
 }{
-	{"net/http", []string{"api", "tools", "web", "ops", "cmd", "bench", "e2e", "provider/digitalocean", "provider/sandbox", "provider/sandbox/droplet"}, "domain packages know no HTTP; ops names its methods and statuses; a little machine stands in for a web server"},
+	{"net/http", []string{"api", "tools", "web", "ops", "cmd", "bench", "e2e", "billing/evm", "billing/mpp", "billing/x402", "provider/digitalocean", "provider/sandbox", "provider/sandbox/droplet"}, "domain packages know no HTTP; ops names its methods and statuses; a little machine stands in for a web server; chains and facilitators are reached over it"},
 	{"database/sql", []string{"storage", "jobs", "bench"}, "only storage knows SQL; the doorbell's queue has a driver of its own"},
 	{"modernc.org/sqlite", []string{"storage", "jobs", "bench"}, "as database/sql"},
 	{"github.com/mark3labs/mcp-go", []string{"tools", "cmd", "bench", "e2e"}, "only the MCP front knows MCP"},
