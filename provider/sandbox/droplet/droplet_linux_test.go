@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(orphanDir) != "" {
 		orphan()
 	}
+	if os.Getenv(attackEnv) != "" {
+		attack()
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -140,6 +140,9 @@ func build() error {
 			err = &StepError{"drop capabilities", err}
 		}
 	}
+	if err == nil {
+		err = inOrder([]step{{"limit sockets", limitSockets}})
+	}
 	if err == nil && !confined {
 		err = next(Name, stageRun)
 	}
