@@ -15,6 +15,7 @@ const (
 	InvalidInput        Code = "invalid_input"        // the request is malformed or out of bounds; Fields say where
 	Unauthenticated     Code = "unauthenticated"      // a credential came along and is not valid
 	PaymentRequired     Code = "payment_required"     // identity or money is needed; Payment says how
+	PaymentRejected     Code = "payment_rejected"     // a wallet's credential was refused and nothing was taken; Payment has fresh challenges
 	PaymentPending      Code = "payment_pending"      // a payment was broadcast and is not confirmed yet
 	InsufficientBalance Code = "insufficient_balance" // the caller's balance does not cover the price
 	BudgetExceeded      Code = "budget_exceeded"      // a spending cap of the caller or its key forbids it
@@ -41,7 +42,7 @@ const (
 
 // Codes are all codes, in the order of their declaration.
 var Codes = []Code{
-	InvalidInput, Unauthenticated, PaymentRequired, PaymentPending, InsufficientBalance,
+	InvalidInput, Unauthenticated, PaymentRequired, PaymentRejected, PaymentPending, InsufficientBalance,
 	BudgetExceeded, Forbidden, Suspended, NotFound, Conflict, IdempotencyConflict,
 	QuoteExpired, QuoteMismatch, LimitReached, UnknownRegion,
 	UnknownSize, UnknownImage, SnapshotTooLarge, OutOfCapacity, TooLarge, RateLimited,
@@ -111,6 +112,7 @@ type Demand struct {
 	Amount     Micros      `json:"amount"`
 	Balance    *Micros     `json:"balance,omitempty"` // what the caller has; nil where nobody is identified
 	Quote      ID          `json:"quote_id,omitempty"`
+	Problem    string      `json:"problem,omitempty"` // why a credential was refused
 	Challenges []Challenge `json:"challenges"`
 }
 

@@ -20,6 +20,7 @@ const (
 	PrefixAction      = "act"
 	PrefixAPIKey      = "akey"
 	PrefixKey         = "key"
+	PrefixPayment     = "pay"
 	PrefixPool        = "pool"
 	PrefixQuote       = "quo"
 	PrefixServer      = "srv"

@@ -16,6 +16,9 @@ type Kind string
 const (
 	Local Kind = "local" // the operator's own agent, over stdio
 	Email Kind = "email" // made by the operator or by registration
+
+	// OfWallet is a principal whom a wallet's signature made.
+	OfWallet Kind = "wallet"
 )
 
 // Tariff says which prices a principal pays.
@@ -74,6 +77,8 @@ type Rx interface {
 	APIKey(ctx context.Context, id berth.ID) (APIKey, error)
 	APIKeys(ctx context.Context, principal berth.ID) ([]APIKey, error)
 	ManagedKey(ctx context.Context, principal berth.ID) (ManagedKey, error)
+	PrincipalByWallet(ctx context.Context, w berth.Wallet) (Principal, error)
+	Wallets(ctx context.Context, principal berth.ID) ([]berth.Wallet, error) // oldest first
 }
 
 // Tx reads and changes principals.
@@ -87,4 +92,7 @@ type Tx interface {
 	InsertAPIKey(ctx context.Context, k APIKey) error
 	UpdateAPIKey(ctx context.Context, k APIKey) error
 	InsertManagedKey(ctx context.Context, k ManagedKey) error
+	// InsertWallet lets a wallet identify a principal; berth.Conflict where it
+	// identifies one already.
+	InsertWallet(ctx context.Context, w berth.Wallet, principal berth.ID, at time.Time) error
 }

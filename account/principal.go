@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"net/mail"
 	"strings"
 	"time"
@@ -32,6 +33,26 @@ func NewEmailPrincipal(email string, budget Budget, now time.Time) (Principal, e
 // what the provider takes. There is one in each store.
 func NewLocalPrincipal(now time.Time) Principal {
 	return Principal{ID: berth.NewID(berth.PrefixAccount, now), Kind: Local, Tariff: Cost, Created: now}
+}
+
+// NewWalletPrincipal makes the principal whom a wallet's signature proves, who
+// pays retail prices.
+func NewWalletPrincipal(now time.Time) Principal {
+	return Principal{ID: berth.NewID(berth.PrefixAccount, now), Kind: OfWallet, Tariff: Retail, Created: now}
+}
+
+// EnsureWallet is the principal of a wallet, who is made where there is none
+// yet.
+func EnsureWallet(ctx context.Context, tx Tx, w berth.Wallet, now time.Time) (Principal, error) {
+	p, err := tx.PrincipalByWallet(ctx, w)
+	if err == nil || berth.CodeOf(err) != berth.NotFound {
+		return p, err
+	}
+	p = NewWalletPrincipal(now)
+	if err := tx.InsertPrincipal(ctx, p); err != nil {
+		return Principal{}, err
+	}
+	return p, tx.InsertWallet(ctx, w, p.ID, now)
 }
 
 // ParseEmail is a bare e-mail address in lower case, as principals are found

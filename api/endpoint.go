@@ -55,7 +55,7 @@ func (a *API) endpoint(op *ops.Operation, route ops.Route) http.HandlerFunc {
 // call makes a call of a request. Inputs come from the path, the query (where
 // the route has no body), the body, and from the route itself.
 func (a *API) call(w http.ResponseWriter, r *http.Request, op *ops.Operation, route ops.Route) (*ops.Call, time.Duration, error) {
-	call := &ops.Call{Op: op.Name, Creds: a.Credentials(r), Front: "http"}
+	call := &ops.Call{Op: op.Name, Creds: append(a.Credentials(r), wallets(r)...), Front: "http", Origin: a.origin(r)}
 	body, err := a.body(w, r, route, call)
 	if err != nil {
 		return nil, 0, err
@@ -181,7 +181,9 @@ func (a *API) answer(w http.ResponseWriter, route ops.Route, res *ops.Result) {
 		if b, err := json.Marshal(res.Receipt); err == nil {
 			h.Set("Berth-Receipt", string(b))
 		}
+		receipt(h, res.Receipt.Payment)
 	}
+	receipt(h, res.Proof)
 	if l, ok := res.Out.(located); ok && route.Status == http.StatusCreated {
 		h.Set("Location", l.Location())
 	}

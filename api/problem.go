@@ -17,6 +17,7 @@ var statuses = map[berth.Code]int{
 	berth.InvalidInput:        http.StatusBadRequest,
 	berth.Unauthenticated:     http.StatusUnauthorized,
 	berth.PaymentRequired:     http.StatusPaymentRequired,
+	berth.PaymentRejected:     http.StatusPaymentRequired,
 	berth.PaymentPending:      http.StatusAccepted,
 	berth.InsufficientBalance: http.StatusPaymentRequired,
 	berth.BudgetExceeded:      http.StatusForbidden,
@@ -56,6 +57,12 @@ type Problem struct {
 	Errors     []berth.Field `json:"errors,omitempty" doc:"The places in the input that are wrong."`
 	RetryAfter int           `json:"retry_after_seconds,omitempty"`
 	Payment    *berth.Demand `json:"payment,omitempty" doc:"What there is to pay, and how."`
+
+	// What clients of MPP and of x402's version 1 look for in the body of a 402.
+	ChallengeID string `json:"challengeId,omitempty" doc:"MPP: the challenge's id."`
+	X402Version int    `json:"x402Version,omitempty" doc:"x402, version 1; version 2 is in the header PAYMENT-REQUIRED."`
+	Accepts     any    `json:"accepts,omitempty" doc:"x402, version 1: the ways to pay."`
+	Error       string `json:"error,omitempty" doc:"x402, version 1: what is wrong."`
 }
 
 // statusGone is what nginx made the custom for a client that went away.
@@ -84,6 +91,9 @@ func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *ber
 	}
 	p := problemOf(status, e)
 	p.Instance = r.URL.Path
+	if e.Payment != nil {
+		demandPayment(h, &p, e.Payment)
+	}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}

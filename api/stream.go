@@ -37,6 +37,9 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, call *ops.Call, wai
 	var e *berth.Error
 	switch {
 	case err == nil:
+		if res.Receipt != nil {
+			s.send("receipt", res.Receipt)
+		}
 		s.send("result", res.Out)
 	case errors.As(err, &e):
 		s.send("error", problemOf(statuses[e.Code], e))

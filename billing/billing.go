@@ -48,6 +48,8 @@ const (
 	ReasonRenewal   Reason = "renewal"   // auto_renew bought more time
 	ReasonService   Reason = "service"   // a fee for an operation
 	ReasonRefund    Reason = "refund"    // something failed after it was captured
+	ReasonPayment   Reason = "payment"   // a wallet paid
+	ReasonPayout    Reason = "payout"    // credit went back to a wallet
 )
 
 // Transfer is one movement of money from the debit to the credit account. It

@@ -26,8 +26,9 @@ const (
 var (
 	systemAccounts = []AccountID{Revenue, Grants, Refunds}
 	reasons        = []Reason{
-		ReasonGrant, ReasonPurchase, ReasonExtension, ReasonRenewal, ReasonService, ReasonRefund,
+		ReasonGrant, ReasonPurchase, ReasonExtension, ReasonRenewal, ReasonService, ReasonRefund, ReasonPayment, ReasonPayout,
 	}
+	rails = []string{"mpp", "x402"}
 )
 
 // EscrowAccount is the account of a server's deposit.
@@ -42,6 +43,9 @@ func (a AccountID) Backed() bool {
 // check refuses the name of an account that can't exist.
 func (a AccountID) check() error {
 	if slices.Contains(systemAccounts, a) {
+		return nil
+	}
+	if rail, ok := strings.CutPrefix(string(a), railPrefix); ok && slices.Contains(rails, rail) {
 		return nil
 	}
 	if id, ok := strings.CutPrefix(string(a), customerPrefix); ok {

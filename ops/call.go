@@ -2,6 +2,7 @@ package ops
 
 import (
 	"io"
+	"time"
 
 	"berth"
 )
@@ -18,8 +19,16 @@ type Call struct {
 	Quote berth.ID // the quote to honour; empty for the present price
 	Sink  Sink     // takes progress and output as they come; nil drops them
 
+	Origin Origin // where the caller thinks it is: offers to pay name it
+
 	Body io.Reader                // a file's bytes, where they travel apart from Args
 	Open func(FileHead) io.Writer // takes a file's bytes, where they leave apart from the answer
+}
+
+// Origin is how the client addressed Berth.
+type Origin struct {
+	Realm    string // the host name, without a port
+	Resource string // the URL, or mcp://tool/<name>
 }
 
 // Credential is one proof of identity that came with a call. Only Dispatch
@@ -37,7 +46,15 @@ const (
 	BearerScheme   Scheme = "bearer"   // an API key
 	LocalScheme    Scheme = "local"    // a process of the operator, over the local socket: the local principal
 	OperatorScheme Scheme = "operator" // the operator's own command line, over the local socket
+
+	MPPScheme    Scheme = "mpp"    // a payment, or a proof, over MPP: its JSON
+	X402Scheme   Scheme = "x402/2" // a payment over x402, version 2: its JSON
+	X402V1Scheme Scheme = "x402/1" // the same, version 1
+	SIWXScheme   Scheme = "siwx"   // x402's sign-in-with-x: the header's value
 )
+
+// rails are the rails of the schemes by which wallets speak.
+var rails = map[Scheme]string{MPPScheme: "mpp", X402Scheme: "x402", X402V1Scheme: "x402", SIWXScheme: "x402"}
 
 // Sink takes what a call has to say before it answers. Its methods are called
 // from one goroutine at a time and must not block for long.
@@ -60,6 +77,7 @@ type Result struct {
 	Action    berth.ID // the action that goes on, if any
 	Receipt   *Receipt // where money moved
 	Replayed  bool     // the stored answer to the same call
+	Proof     *Paid    // the proof of identity that a wallet sent along, if any
 
 	request *Request
 }
@@ -69,5 +87,17 @@ type Receipt struct {
 	Transaction string       `json:"transaction_id"`
 	Amount      berth.Micros `json:"amount"`
 	Status      string       `json:"status" enum:"held,charged"` // a hold is charged when the work is delivered, else released
-	Rail        string       `json:"rail"`
+	Rail        string       `json:"rail"`                       // "balance", "mpp" or "x402"
+	Payment     *Paid        `json:"payment,omitempty"`
+}
+
+// Paid is the payment that a receipt is for, where a wallet paid.
+type Paid struct {
+	ID      berth.ID  `json:"id"`
+	Scheme  string    `json:"scheme"` // which protocol and version
+	Network string    `json:"network"`
+	Hash    string    `json:"transaction_hash"`
+	Payer   string    `json:"payer"`
+	Claim   string    `json:"reference"` // the credential's own name: the challenge, or chain, asset, payer and nonce
+	At      time.Time `json:"at"`
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 
 	"berth"
-	"berth/account"
 	"berth/billing"
 )
 
@@ -72,15 +71,27 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 		return nil, berth.Errorf(berth.InvalidInput, "the idempotency key has %d characters; at most %d are allowed", len(call.Key), maxKey)
 	}
 	t := task{System: s, op: op, call: call, in: in}
+	if bindErr == nil {
+		hash, err := canonical(in)
+		if err != nil {
+			return nil, err
+		}
+		t.hash = hash
+	}
+	claim, err := s.claim(ctx, call)
+	if err != nil {
+		return nil, t.rejected(ctx, err)
+	}
+	t.claim = claim
 	var read *Result
 	// Who calls and, where nothing is to be changed, the answer come from one
 	// snapshot.
-	err := s.store.Read(ctx, func(rx Rx) (err error) {
-		if t.req, err = identify(ctx, rx, op, call); err != nil || t.req == nil || bindErr != nil {
+	err = s.store.Read(ctx, func(rx Rx) (err error) {
+		if t.req, err = s.identify(ctx, rx, op, call, claim); err != nil || t.req == nil || bindErr != nil {
 			return err
 		}
 		t.caller = t.req.Principal.ID
-		if op.read != nil {
+		if op.read != nil && claim == nil {
 			read, err = t.read(ctx, rx)
 		}
 		return err
@@ -89,16 +100,20 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 	case err != nil:
 		return nil, err
 	case t.req == nil:
-		return nil, s.demand(ctx, op, in, bindErr)
+		return nil, t.demand(ctx)
 	case bindErr != nil:
 		return nil, bindErr
+	case claim != nil:
+		return t.byWallet(ctx)
 	case op.read != nil:
 		return read, nil
 	}
-	if t.hash, err = canonical(in); err != nil {
-		return nil, err
-	}
-	if op.commit != nil {
+	return t.change(ctx)
+}
+
+// change carries out what is no mere reading.
+func (t task) change(ctx context.Context) (*Result, error) {
+	if t.op.commit != nil {
 		return t.commit(ctx)
 	}
 	return t.run(ctx)
@@ -111,7 +126,10 @@ type task struct {
 	call *Call
 	req  *Request
 	in   any
-	hash []byte
+	hash []byte // of the input; nil where that can't be bound
+	// claim is what a wallet signed, payment what came of it where it pays.
+	claim   *billing.Claim
+	payment *arrival
 	// caller is who called, under whom the answer is stored: req.Principal
 	// becomes the owner where the operator acts for one.
 	caller berth.ID
@@ -146,12 +164,17 @@ func (t task) read(ctx context.Context, rx Rx) (*Result, error) {
 // commit plans against a snapshot first, so that a request which can't succeed
 // never waits for the writer, and again under the principal's lock.
 func (t task) commit(ctx context.Context) (*Result, error) {
-	res, err := t.preview(ctx)
-	if res != nil || err != nil {
-		return res, err
+	if t.payment == nil { // else it was looked at before the payment was taken
+		if res, err := t.preview(ctx); res != nil || err != nil {
+			return res, err
+		}
 	}
-	var effect Effect
-	err = t.store.Write(ctx, func(tx Tx) error {
+	var (
+		res    *Result
+		effect Effect
+	)
+	err := t.store.Write(ctx, func(tx Tx) error {
+		var err error
 		res, effect, err = t.settle(ctx, tx)
 		return err
 	})
@@ -181,19 +204,17 @@ func (t task) preview(ctx context.Context) (res *Result, err error) {
 	return res, err
 }
 
-// price plans and checks that the caller can pay, reading only.
-func (t task) price(ctx context.Context, rx Rx) (Plan, error) {
-	if t.op.plan == nil {
-		return Plan{}, nil
+// price plans and checks that the price is covered, reading only.
+func (t task) price(ctx context.Context, rx Rx) (plan Plan, err error) {
+	if t.op.plan != nil {
+		if plan, err = t.op.plan(ctx, rx, t.req, t.in); err != nil {
+			return Plan{}, err
+		}
+		if err := t.honour(ctx, rx, &plan); err != nil {
+			return Plan{}, err
+		}
 	}
-	plan, err := t.op.plan(ctx, rx, t.req, t.in)
-	if err != nil {
-		return Plan{}, err
-	}
-	if err := t.honour(ctx, rx, &plan); err != nil {
-		return Plan{}, err
-	}
-	return plan, t.afford(ctx, rx, plan.Price.Total)
+	return plan, t.covered(ctx, rx, plan.Price.Total)
 }
 
 // settle is step seven: everything that the operation changes, in one
@@ -207,6 +228,11 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 	// The same call may have got here first while this one was waiting.
 	if res, err := t.stored(ctx, tx); res != nil || err != nil {
 		return res, Effect{}, err
+	}
+	if t.payment != nil {
+		if err := t.payment.credit(ctx, tx, t.now()); err != nil {
+			return nil, Effect{}, err
+		}
 	}
 	if err := t.authorise(ctx, tx); err != nil {
 		return nil, Effect{}, err
@@ -302,126 +328,4 @@ func (t task) audit(subject berth.ID, outcome string) Audit {
 		At: t.now(), Principal: t.caller, Key: t.req.Key.ID, Operation: t.op.Name,
 		Subject: subject, Front: t.call.Front, Outcome: outcome,
 	}
-}
-
-// demand is the answer to a caller who is nobody and would have to be somebody:
-// the price where it can be told without knowing who asks, else a proof of
-// identity, which costs nothing. Ids in the input tell nothing here: whose they
-// are is not known.
-func (s *System) demand(ctx context.Context, op *Operation, in any, bindErr error) error {
-	d := &berth.Demand{Challenges: []berth.Challenge{}}
-	if bindErr == nil && op.plan != nil && op.subject == nil {
-		req := &Request{Operation: op.Name, Principal: account.Principal{Tariff: account.Retail}, Sink: noSink{}}
-		err := s.store.Read(ctx, func(rx Rx) error {
-			plan, err := op.plan(ctx, rx, req, in)
-			d.Amount = plan.Price.Total
-			return err
-		})
-		if err != nil && berth.CodeOf(err) != berth.NotFound {
-			return err
-		}
-	}
-	e := berth.Errorf(berth.PaymentRequired, "%s needs a caller who is known", op.Name)
-	if d.Amount > 0 {
-		e.Message = fmt.Sprintf("%s costs %s USD", op.Name, d.Amount)
-	}
-	e.Payment = d
-	return e.Hinted("send an API key as \"Authorization: Bearer berth_…\"; its account's balance pays")
-}
-
-// afford checks the caller's balance and caps against a price.
-func (t task) afford(ctx context.Context, rx Rx, price berth.Micros) error {
-	if price == 0 {
-		return nil
-	}
-	p := t.req.Principal
-	acct, err := rx.LedgerAccount(ctx, billing.CustomerAccount(p.ID))
-	if err != nil {
-		return err
-	}
-	if have := acct.Available(); have < price {
-		e := berth.Errorf(berth.InsufficientBalance, "%s costs %s USD and the balance is %s USD", t.op.Name, price, have)
-		e.Payment = &berth.Demand{Amount: price, Balance: &have, Challenges: []berth.Challenge{}}
-		return e.Hinted("buy less, or have the operator add credit: berth account credit %s %s", p.ID, price-have)
-	}
-	return t.capped(ctx, rx, t.req, price)
-}
-
-// capped checks the caps of the caller and of its key against a price.
-func (s *System) capped(ctx context.Context, rx Rx, r *Request, price berth.Micros) error {
-	budgets := []struct {
-		budget account.Budget
-		key    berth.ID
-		who    string
-	}{
-		{r.Principal.Budget, "", "the account " + string(r.Principal.ID)},
-		{r.Key.Budget, r.Key.ID, "the API key " + string(r.Key.ID)},
-	}
-	for _, b := range budgets {
-		if b.budget == (account.Budget{}) {
-			continue
-		}
-		spent, err := rx.Spent(ctx, r.Principal.ID, b.key)
-		if err != nil {
-			return err
-		}
-		if err := billing.CheckBudget(b.budget, spent, price, b.who); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// take moves the money: a hold that the action resolves, or a charge.
-func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
-	if t.req.Charge == "" {
-		return nil, nil
-	}
-	tr := billing.Transfer{
-		ID: t.req.Charge, Kind: billing.Direct, Debit: billing.CustomerAccount(t.req.Principal.ID), Credit: billing.Revenue,
-		Amount: plan.Price.Total, Reason: plan.Reason, Ref: ref, Operation: t.op.Name, Memo: plan.Memo,
-		Key: t.req.Key.ID, At: t.now(),
-	}
-	receipt := &Receipt{Transaction: tr.ID, Amount: tr.Amount, Status: "charged", Rail: "balance"}
-	if plan.Hold {
-		tr.Kind = billing.Pending
-		receipt.Status = "held"
-	}
-	if _, err := billing.Record(ctx, tx, tr); err != nil {
-		return nil, err
-	}
-	return receipt, nil
-}
-
-// honour replaces the price by a quote's, where the call names one that is for
-// exactly this.
-func (t task) honour(ctx context.Context, rx Rx, plan *Plan) error {
-	if t.call.Quote == "" {
-		return nil
-	}
-	q, err := rx.Quote(ctx, t.call.Quote)
-	if err != nil {
-		return noQuote(t.call.Quote, err)
-	}
-	terms, err := json.Marshal(plan.Terms)
-	if err != nil {
-		return fmt.Errorf("the terms of %s: %w", t.op.Name, err)
-	}
-	if err := q.Check(t.now(), t.req.Principal.ID, t.op.Name, terms); err != nil {
-		return noQuote(q.ID, err)
-	}
-	plan.Price = q.Price
-	return nil
-}
-
-// noQuote says the same of a quote that is not there and of somebody else's;
-// other errors stay as they are.
-func noQuote(id berth.ID, err error) error {
-	var e *berth.Error
-	if !errors.As(err, &e) || e.Code != berth.NotFound {
-		return err
-	}
-	out := berth.Errorf(berth.NotFound, "no such quote: %.64s", string(id)).Hinted("ask for a new one by quote")
-	out.Foreign = e.Foreign
-	return out
 }

@@ -261,7 +261,7 @@ func TestAnonymousCalls(t *testing.T) {
 	}{
 		{"the price of a server", ops.Call{Op: "create_server", Args: smallForAnHour}, berth.PaymentRequired, smallHour},
 		{"the price of a key", ops.Call{Op: "add_ssh_key", Args: opstest.Args{"name": "k", "public_key": opstest.PublicKey()}}, berth.PaymentRequired, 1000},
-		{"a probe", ops.Call{Op: "create_server", Bare: true}, berth.PaymentRequired, 0},
+		{"a probe, by the example's price", ops.Call{Op: "create_server", Bare: true}, berth.PaymentRequired, 35_000},
 		{"a body that is wrong", ops.Call{Op: "create_server", Args: opstest.Args{"size": "small"}}, berth.InvalidInput, 0},
 		{"a region that is not there", ops.Call{Op: "create_server", Args: with(smallForAnHour, "region", "mars")}, berth.UnknownRegion, 0},
 		{"an id that is not there", ops.Call{Op: "create_server", Args: with(smallForAnHour, "snapshot_id", "snap_none")}, berth.PaymentRequired, 0},

@@ -5,20 +5,31 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"berth"
 	"berth/account"
+	"berth/billing"
 )
 
 // identify makes a Request from the call's credentials, verifying only. It is
-// nil where the operation needs somebody and nobody was named.
-func identify(ctx context.Context, rx Rx, op *Operation, call *Call) (*Request, error) {
+// nil where the operation needs somebody and nobody was named. A wallet that
+// signed a credential is the caller where no other one names it.
+func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call, claim *billing.Claim) (*Request, error) {
 	req := &Request{Operation: op.Name, Sink: call.Sink, Body: call.Body, Open: call.Open}
 	if req.Sink == nil {
 		req.Sink = noSink{}
 	}
 	for _, c := range call.Creds {
+		if rails[c.Scheme] != "" {
+			continue // read already: claim
+		}
 		if err := req.accept(ctx, rx, c); err != nil {
+			return nil, err
+		}
+	}
+	if claim != nil && req.Principal.ID == "" {
+		if err := req.signed(ctx, rx, claim.Payer, s.now()); err != nil {
 			return nil, err
 		}
 	}
@@ -49,6 +60,19 @@ func (r *Request) accept(ctx context.Context, rx Rx, c Credential) (err error) {
 	default:
 		err = berth.Errorf(berth.Unauthenticated, "the credential is of no kind that is known here").
 			Hinted("send an API key as \"Authorization: Bearer berth_…\"")
+	}
+	return err
+}
+
+// signed makes the request that of a wallet. Who is new has an id already, and a
+// row with the first thing that it does.
+func (r *Request) signed(ctx context.Context, rx Rx, w berth.Wallet, now time.Time) (err error) {
+	r.Principal, err = rx.PrincipalByWallet(ctx, w)
+	switch {
+	case berth.CodeOf(err) == berth.NotFound && err != nil:
+		r.Principal, r.newcomer, err = account.NewWalletPrincipal(now), true, nil
+	case err == nil && r.Principal.Suspended:
+		err = berth.Errorf(berth.Suspended, "the account %s is suspended", r.Principal.ID).Hinted("ask the operator why")
 	}
 	return err
 }

@@ -108,6 +108,7 @@ type Request struct {
 	Principal account.Principal // zero where nobody is identified
 	Key       account.APIKey    // zero where no API key was used
 	Operator  bool
+	newcomer  bool   // the principal is a wallet's and has no row yet
 	Charge    string // the id that the money's transfer gets; empty where it is free
 
 	// The subject, as read by the transaction at hand.

@@ -8,16 +8,39 @@ import (
 	"sync"
 
 	"berth"
+	"berth/billing"
 )
 
-// remembers tells whether the call's answer is stored: it has a key, and
-// somebody whose key it is. Callers who are nobody would share their keys.
-func (t task) remembers() bool { return t.call.Key != "" && t.caller != "" }
+// keys are the names under which the call's answer is stored: its idempotency
+// key, and the wallet's credential that it came with. There are none for callers
+// who are nobody, who would share them.
+func (t task) keys() (list []string) {
+	if t.caller == "" {
+		return nil
+	}
+	if key := t.idempotencyKey(); key != "" {
+		list = append(list, key)
+	}
+	if t.claim != nil {
+		list = append(list, t.claimKey())
+	}
+	return list
+}
 
-// replay is the stored answer to the same idempotency key, nil where there is
-// none yet, or a conflict where the key was used with another input.
+// idempotencyKey is the call's own, or the one that its payment carries.
+func (t task) idempotencyKey() string {
+	if t.call.Key == "" && t.claim != nil {
+		return t.claim.Identifier
+	}
+	return t.call.Key
+}
+
+func (t task) claimKey() string { return "claim:" + t.claim.Rail + ":" + t.claim.Unique }
+
+// replay is the stored answer to the same key or credential, nil where there is
+// none yet, or a refusal where it was used with another input.
 func (t task) replay(ctx context.Context) (res *Result, err error) {
-	if !t.remembers() {
+	if len(t.keys()) == 0 {
 		return nil, nil
 	}
 	err = t.store.Read(ctx, func(rx Rx) error {
@@ -28,18 +51,26 @@ func (t task) replay(ctx context.Context) (res *Result, err error) {
 }
 
 func (t task) stored(ctx context.Context, rx Rx) (*Result, error) {
-	if !t.remembers() {
-		return nil, nil
-	}
-	a, err := rx.Answer(ctx, t.caller, t.op.Name, t.call.Key)
-	if err != nil {
-		if berth.CodeOf(err) == berth.NotFound {
-			return nil, nil
+	for _, key := range t.keys() {
+		a, err := rx.Answer(ctx, t.caller, t.op.Name, key)
+		switch {
+		case berth.CodeOf(err) == berth.NotFound && err != nil:
+			continue
+		case err != nil:
+			return nil, err
 		}
-		return nil, err
+		return t.revived(a)
 	}
+	return nil, nil
+}
+
+// revived is the result that was stored, where it is this call's.
+func (t task) revived(a Answer) (*Result, error) {
 	if !bytes.Equal(a.Hash, t.hash) {
-		return nil, berth.Errorf(berth.IdempotencyConflict, "the idempotency key %q was used for another %s", t.call.Key, t.op.Name).
+		if a.Key != t.idempotencyKey() {
+			return nil, billing.Refuse(billing.Spent, "the credential was used for another request")
+		}
+		return nil, berth.Errorf(berth.IdempotencyConflict, "the idempotency key %q was used for another %s", a.Key, t.op.Name).
 			Hinted("retry the first request with exactly its input, or use a new key for a new request")
 	}
 	out, err := t.op.revive(a.Out)
@@ -56,15 +87,13 @@ func (t task) stored(ctx context.Context, rx Rx) (*Result, error) {
 	return res, nil
 }
 
-// remember stores the answer for the next call with the same key.
+// remember stores the answer for the next call with the same key or credential.
 func (t task) remember(ctx context.Context, tx Tx, res *Result) error {
-	if !t.remembers() {
+	keys := t.keys()
+	if len(keys) == 0 {
 		return nil
 	}
-	a := Answer{
-		Principal: t.caller, Operation: t.op.Name, Key: t.call.Key, Hash: t.hash,
-		Action: res.Action, At: t.now(),
-	}
+	a := Answer{Principal: t.caller, Operation: t.op.Name, Hash: t.hash, Action: res.Action, At: t.now()}
 	out := res.Out
 	if secretive, ok := out.(interface{ Redacted() any }); ok {
 		out = secretive.Redacted() // what is shown once is not stored
@@ -78,7 +107,12 @@ func (t task) remember(ctx context.Context, tx Tx, res *Result) error {
 			return fmt.Errorf("store the receipt: %w", err)
 		}
 	}
-	return tx.InsertAnswer(ctx, a)
+	for _, a.Key = range keys {
+		if err := tx.InsertAnswer(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flights lets one call at a time through for each idempotency key of an
@@ -119,7 +153,7 @@ func (f *flights) enter(ctx context.Context, key string) (leave func(), err erro
 }
 
 func (t task) flightKey() string {
-	if !t.remembers() {
+	if t.call.Key == "" || t.caller == "" {
 		return ""
 	}
 	return string(t.caller) + "\x00" + t.op.Name + "\x00" + t.call.Key

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/billing"
 	"berth/fleet"
 )
 
@@ -40,6 +41,7 @@ type Audit struct {
 // Rx reads everything that operations need.
 type Rx interface {
 	fleet.Rx
+	billing.PaymentRx
 	// Answer is the stored answer, or berth.NotFound.
 	Answer(ctx context.Context, principal berth.ID, operation, key string) (Answer, error)
 }
@@ -48,10 +50,13 @@ type Rx interface {
 type Tx interface {
 	Rx
 	fleet.Tx
+	billing.PaymentTx
 	InsertAnswer(ctx context.Context, a Answer) error // berth.Conflict where the key has one
-	// DeleteAnswers and DeleteQuotes forget those before a time, and tell how many.
+	// DeleteAnswers, DeleteQuotes and DeleteProofs forget those before a time,
+	// and tell how many.
 	DeleteAnswers(ctx context.Context, before time.Time) (int64, error)
 	DeleteQuotes(ctx context.Context, before time.Time) (int64, error) // by expiry
+	DeleteProofs(ctx context.Context, before time.Time) (int64, error) // by expiry
 	InsertAudit(ctx context.Context, a Audit) error
 }
 

@@ -15,6 +15,7 @@ type System struct {
 	fleet   *fleet.Fleet
 	catalog *billing.Catalog
 	hands   Hands
+	cashier *billing.Cashier
 	now     berth.Clock
 	log     *slog.Logger
 	table   *Table
@@ -27,6 +28,7 @@ type Options struct {
 	Fleet   *fleet.Fleet
 	Catalog *billing.Catalog
 	Hands   Hands
+	Cashier *billing.Cashier // takes wallets' payments; nil for none
 	Now     berth.Clock
 	Log     *slog.Logger
 }
@@ -35,7 +37,10 @@ type Options struct {
 func New(o Options) *System {
 	s := &System{
 		store: o.Store, fleet: o.Fleet, catalog: o.Catalog, hands: o.Hands, now: o.Now, log: o.Log,
-		flights: newFlights(),
+		flights: newFlights(), cashier: o.Cashier,
+	}
+	if s.cashier == nil {
+		s.cashier = billing.NewCashier(nil, nil, o.Now, o.Log)
 	}
 	s.table = NewTable(choices(o.Catalog))
 	s.addCatalog()

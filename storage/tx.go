@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 
+	"berth/billing"
 	"berth/fleet"
 	"berth/ops"
 	"berth/storage/db"
@@ -33,6 +34,19 @@ func (d *DB) Ops() ops.Store { return opsStore{d} }
 
 // Fleet is the database as the fleet sees it.
 func (d *DB) Fleet() fleet.Store { return fleetStore{d} }
+
+// Payments is the database as the cashier sees it.
+func (d *DB) Payments() billing.PaymentStore { return paymentStore{d} }
+
+type paymentStore struct{ db *DB }
+
+func (s paymentStore) Read(ctx context.Context, fn func(billing.PaymentRx) error) error {
+	return s.db.Read(ctx, func(rx *Rx) error { return fn(rx) })
+}
+
+func (s paymentStore) Write(ctx context.Context, fn func(billing.PaymentTx) error) error {
+	return s.db.Write(ctx, func(tx *Tx) error { return fn(tx) })
+}
 
 type opsStore struct{ db *DB }
 

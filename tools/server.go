@@ -18,6 +18,7 @@ type Caller struct {
 	Creds    []ops.Credential
 	Toolsets []string // the default one if empty; "all" for every one
 	ReadOnly bool     // only tools that change nothing
+	Realm    string   // the host name by which the client speaks to Berth
 }
 
 // Instructions tell a model what this server is for. Hosts cut them at about

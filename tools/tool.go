@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -38,7 +39,7 @@ func handler(sys *ops.System, srv *server.MCPServer, op *ops.Operation) server.T
 	return func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		c := caller(ctx)
 		if !c.shows(op) {
-			return failure(refused(op))
+			return failure(ctx, refused(op))
 		}
 		args := req.GetArguments()
 		bare := len(args) == 0
@@ -47,18 +48,19 @@ func handler(sys *ops.System, srv *server.MCPServer, op *ops.Operation) server.T
 		}
 		env, err := op.TakeEnvelope(args)
 		if err != nil {
-			return failure(err)
+			return failure(ctx, err)
 		}
 		call := &ops.Call{
-			Op: op.Name, Args: args, Bare: bare, Creds: c.Creds, Front: "mcp",
+			Op: op.Name, Args: args, Bare: bare, Creds: append(slices.Clone(c.Creds), wallets(req.Params.Meta)...), Front: "mcp",
 			Key: env.Key, Quote: env.Quote, Sink: newProgress(ctx, srv, req.Params.Meta),
+			Origin: ops.Origin{Realm: c.Realm, Resource: "mcp://tool/" + op.Name},
 		}
 		res, err := sys.Dispatch(ctx, call)
 		if err == nil {
 			err = sys.Wait(ctx, res, waitOf(op, env), call.Sink)
 		}
 		if err != nil {
-			return failure(err)
+			return failure(ctx, err)
 		}
 		return success(res)
 	}
@@ -85,7 +87,9 @@ func success(res *ops.Result) (*mcp.CallToolResult, error) {
 	meta := map[string]any{}
 	if res.Receipt != nil {
 		meta["berth/receipt"] = res.Receipt
+		paidMeta(meta, res.Receipt.Payment)
 	}
+	paidMeta(meta, res.Proof)
 	if res.Replayed {
 		meta["berth/replayed"] = true
 	}
@@ -105,18 +109,24 @@ type toolError struct {
 	Payment    *berth.Demand `json:"payment,omitempty"`
 }
 
+func problemOf(e *berth.Error) toolError {
+	return toolError{
+		Code: e.Code, Message: e.Message, Hint: e.Hint, Fields: e.Fields, Payment: e.Payment,
+		RetryAfter: int(math.Ceil(e.RetryAfter.Seconds())),
+	}
+}
+
 // failure answers with an error that the model can read and act on. Only a
 // context that has ended is an error of the protocol.
-func failure(err error) (*mcp.CallToolResult, error) {
+func failure(ctx context.Context, err error) (*mcp.CallToolResult, error) {
 	var e *berth.Error
 	if !errors.As(err, &e) {
 		return nil, err
 	}
-	body := map[string]toolError{"error": {
-		Code: e.Code, Message: e.Message, Hint: e.Hint, Fields: e.Fields, Payment: e.Payment,
-		RetryAfter: int(math.Ceil(e.RetryAfter.Seconds())),
-	}}
-	text, err := json.Marshal(body)
+	if e.Payment != nil && len(e.Payment.Challenges) > 0 {
+		return unpaid(ctx, e)
+	}
+	text, err := json.Marshal(map[string]toolError{"error": problemOf(e)})
 	if err != nil {
 		return nil, fmt.Errorf("write an error: %w", err)
 	}

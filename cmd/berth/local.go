@@ -138,7 +138,7 @@ func (n *node) servePipe(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+pipeUpgrade+"\r\n"+buildHeader+": "+build()+"\r\n\r\n"); err != nil {
 		return
 	}
-	c := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, ReadOnly: r.Header.Get(readOnlyHeader) != ""}
+	c := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, Realm: "localhost", ReadOnly: r.Header.Get(readOnlyHeader) != ""}
 	if sets := r.Header.Get(toolsetsHeader); sets != "" {
 		c.Toolsets = strings.Split(sets, ",")
 	}

@@ -157,7 +157,7 @@ func (c *mcpCommand) serveHere(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	caller := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, ReadOnly: c.ReadOnly}
+	caller := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, Realm: "localhost", ReadOnly: c.ReadOnly}
 	if c.Toolsets != "" {
 		caller.Toolsets = strings.Split(c.Toolsets, ",")
 	}

@@ -153,7 +153,11 @@ func (n *node) native(publicURL string, creds func(*http.Request) []ops.Credenti
 // or beside another scheme's authorisation.
 func credentials(r *http.Request) []ops.Credential {
 	var list []ops.Credential
-	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); scheme != "" {
+	for _, line := range r.Header.Values("Authorization") {
+		scheme, token, _ := strings.Cut(line, " ")
+		if strings.EqualFold(scheme, "Payment") {
+			continue // a wallet's: the front reads it
+		}
 		// Local schemes come over the local socket alone: here they are words
 		// like any other, and Dispatch refuses all but bearer.
 		c := ops.Credential{Scheme: ops.Scheme("http:" + strings.ToLower(scheme)), Token: strings.TrimSpace(token)}
@@ -168,10 +172,18 @@ func credentials(r *http.Request) []ops.Credential {
 	return list
 }
 
+// hostname is the name by which a client speaks to this server.
+func hostname(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		return host
+	}
+	return r.Host
+}
+
 // identify puts who sends an MCP request over HTTP into its context. The key is
 // verified by Dispatch, with every call.
 func identify(r *http.Request) (context.Context, error) {
-	c := tools.Caller{Creds: credentials(r), ReadOnly: r.URL.Query().Has("read_only")}
+	c := tools.Caller{Creds: credentials(r), ReadOnly: r.URL.Query().Has("read_only"), Realm: hostname(r)}
 	if sets := r.URL.Query().Get("toolsets"); sets != "" {
 		c.Toolsets = strings.Split(sets, ",")
 	}

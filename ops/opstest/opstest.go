@@ -14,6 +14,7 @@ import (
 
 	"berth"
 	"berth/billing"
+	"berth/billing/railtest"
 	"berth/fleet"
 	"berth/fleet/fleettest"
 	"berth/ops"
@@ -34,7 +35,9 @@ type World struct {
 	Cloud   *fleettest.Cloud
 	Prober  *fleettest.Prober
 	Hands   *Hands
+	Rail    *railtest.Rail
 
+	rails  []billing.Rail
 	t      testing.TB
 	db     *storage.DB
 	path   string
@@ -51,7 +54,7 @@ func New(t testing.TB) *World {
 	clock := fleettest.NewClock(Epoch)
 	cloud := fleettest.NewCloud(clock)
 	w := &World{
-		Clock: clock, Cloud: cloud, Prober: &fleettest.Prober{Cloud: cloud}, Hands: NewHands(clock.Now),
+		Clock: clock, Cloud: cloud, Prober: &fleettest.Prober{Cloud: cloud}, Hands: NewHands(clock.Now), Rail: railtest.New(),
 		t: t, path: filepath.Join(t.TempDir(), "berth.db"), rung: make(chan struct{}, 1),
 	}
 	db, err := storage.Open(context.Background(), storage.Options{Path: w.path, Log: discard})
@@ -70,6 +73,12 @@ func New(t testing.TB) *World {
 
 var discard = slog.New(slog.DiscardHandler)
 
+// TakePayments opens the rail of the world, whose wallets a test funds.
+func (w *World) TakePayments() {
+	w.rails = []billing.Rail{w.Rail}
+	w.Restart(w.Catalog)
+}
+
 // Restart puts a new system over the same store and cloud, with another
 // catalog, as a new process would.
 func (w *World) Restart(catalog *billing.Catalog) {
@@ -80,6 +89,7 @@ func (w *World) Restart(catalog *billing.Catalog) {
 	})
 	w.System = ops.New(ops.Options{
 		Store: w.Store, Fleet: w.Fleet, Catalog: catalog, Hands: w.Hands, Now: w.Clock.Now, Log: discard,
+		Cashier: billing.NewCashier(w.db.Payments(), w.rails, w.Clock.Now, discard),
 	})
 }
 

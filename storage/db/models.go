@@ -84,6 +84,34 @@ type ManagedKey struct {
 	Sealed    []byte
 }
 
+type Payment struct {
+	ID         string
+	Principal  string
+	Rail       string
+	Scheme     string
+	Uniq       string
+	Payer      string
+	PayerChain int64
+	Amount     int64
+	Network    string
+	Asset      string
+	Payload    string
+	Expires    int64
+	Operation  string
+	Hash       []byte
+	State      string
+	TxHash     string
+	Sender     string
+	Nonce      int64
+	Raw        []byte
+	Sent       int64
+	Reason     string
+	HeldBy     string
+	HeldTill   int64
+	Created    int64
+	Updated    int64
+}
+
 type Principal struct {
 	ID            string
 	Kind          string
@@ -170,4 +198,11 @@ type Transfer struct {
 	Memo      string
 	Key       string
 	At        int64
+}
+
+type Wallet struct {
+	Address   string
+	Chain     int64
+	Principal string
+	Created   int64
 }

@@ -6,7 +6,7 @@
 
 CREATE TABLE principals (
     id              TEXT    NOT NULL PRIMARY KEY,
-    kind            TEXT    NOT NULL CHECK (kind IN ('local', 'email')),
+    kind            TEXT    NOT NULL CHECK (kind IN ('local', 'email', 'wallet')),
     email           TEXT    NOT NULL,
     tariff          TEXT    NOT NULL CHECK (tariff IN ('retail', 'cost')),
     budget_total    BIGINT  NOT NULL CHECK (budget_total >= 0),
@@ -48,7 +48,7 @@ CREATE TABLE transfers (
     credit    TEXT   NOT NULL CHECK (credit <> ''),
     amount    BIGINT NOT NULL CHECK (amount > 0),
     pending   TEXT   UNIQUE REFERENCES transfers (id), -- NULL where nothing is resolved
-    reason    TEXT   NOT NULL CHECK (reason IN ('grant', 'purchase', 'extension', 'renewal', 'service', 'refund')),
+    reason    TEXT   NOT NULL CHECK (reason IN ('grant', 'purchase', 'extension', 'renewal', 'service', 'refund', 'payment', 'payout')),
     ref       TEXT   NOT NULL,
     operation TEXT   NOT NULL,
     memo      TEXT   NOT NULL CHECK (length(memo) <= 200),

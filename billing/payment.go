@@ -1,0 +1,112 @@
+package billing
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"berth"
+)
+
+// Payment is a wallet's payment on its way from a credential to a customer's
+// credit. Its row is the truth: a rail is asked again after any crash.
+type Payment struct {
+	ID        berth.ID
+	Principal berth.ID // whose account it credits
+	Claim     Claim    // its Payload is forgotten when the payment rests
+	Operation string
+	Hash      []byte // of the operation's canonical input
+	State     State
+	Broadcast Broadcast // its Raw is forgotten when the payment rests
+	Reason    string    // why it failed
+	HeldBy    string    // who settles it at the moment
+	HeldTill  time.Time
+	Created   time.Time
+	Updated   time.Time
+}
+
+// Rests tells whether nothing will happen to the payment any more.
+func (p Payment) Rests() bool { return p.State == Settled || p.State == Failed }
+
+// Left tells whether the payment may have reached the chain.
+func (p Payment) Left() bool { return p.State == Submitted || p.State == Unsettled }
+
+// PaymentRx reads payments. Where there is none, methods return a *berth.Error
+// with the code berth.NotFound.
+type PaymentRx interface {
+	Payment(ctx context.Context, id berth.ID) (Payment, error)
+	PaymentByClaim(ctx context.Context, rail, unique string) (Payment, error)
+	// OpenPayments are those that don't rest, oldest first, at most limit.
+	OpenPayments(ctx context.Context, limit int) ([]Payment, error)
+	// OpenNonces are the nonces of a sender's transactions that are under way.
+	OpenNonces(ctx context.Context, sender string) ([]uint64, error)
+}
+
+// PaymentTx reads and changes payments.
+type PaymentTx interface {
+	PaymentRx
+	// InsertPayment answers berth.Conflict where the credential has a payment.
+	InsertPayment(ctx context.Context, p Payment) error
+	// UpdatePayment answers berth.Conflict where another payment has the hash
+	// of the transaction, on a rail whose transactions pay once.
+	UpdatePayment(ctx context.Context, p Payment) error
+	// InsertProof remembers a proof of identity until it expires; berth.Conflict
+	// where it was used before.
+	InsertProof(ctx context.Context, rail, unique string, expires time.Time) error
+}
+
+// For tells whether the payment was reserved for this order.
+func (p Payment) For(principal berth.ID, operation string, hash []byte) bool {
+	return p.Principal == principal && p.Operation == operation && bytes.Equal(p.Hash, hash)
+}
+
+// Reserve makes a credential's payment, so that no other order can use the
+// credential, or finds the one that this same order made before. It answers a
+// *Refusal where the credential was used for another order.
+func Reserve(ctx context.Context, tx PaymentTx, p Payment) (Payment, error) {
+	before, err := tx.PaymentByClaim(ctx, p.Claim.Rail, p.Claim.Unique)
+	switch {
+	case err == nil && before.For(p.Principal, p.Operation, p.Hash):
+		return before, nil
+	case err == nil:
+		return Payment{}, Refuse(Spent, "the credential was used for another request; sign a new one for this")
+	case berth.CodeOf(err) != berth.NotFound:
+		return Payment{}, fmt.Errorf("look for the credential's payment: %w", err)
+	}
+	p.State = Reserved
+	p.Updated = p.Created
+	return p, tx.InsertPayment(ctx, p)
+}
+
+// Credit moves a payment that arrived to its customer's account and lays it to
+// rest. Crediting twice is crediting once. The transaction must hold the lock
+// of the payment's principal.
+func Credit(ctx context.Context, tx interface {
+	Tx
+	PaymentTx
+}, id berth.ID, hash string, at time.Time,
+) (Payment, error) {
+	p, err := tx.Payment(ctx, id)
+	if err != nil || p.State == Settled {
+		return p, err
+	}
+	p.Broadcast.Hash = hash
+	_, err = Record(ctx, tx, Transfer{
+		ID: string(p.ID), Kind: Direct, Debit: RailAccount(p.Claim.Rail), Credit: CustomerAccount(p.Principal),
+		Amount: p.Claim.Amount, Reason: ReasonPayment, Ref: p.ID, Operation: p.Operation, At: at,
+		Memo: fmt.Sprintf("%s from %s", p.Claim.Network, p.Claim.Payer.Address),
+	})
+	if err != nil {
+		return p, err
+	}
+	p.rest(Settled, "", at)
+	return p, tx.UpdatePayment(ctx, p)
+}
+
+// rest ends a payment and forgets what could be replayed.
+func (p *Payment) rest(s State, reason string, at time.Time) {
+	p.State, p.Reason, p.Updated = s, reason, at
+	p.Claim.Payload, p.Broadcast.Raw = nil, nil
+	p.HeldBy, p.HeldTill = "", time.Time{}
+}

@@ -1,0 +1,130 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"berth"
+	"berth/account"
+	"berth/billing"
+)
+
+// covered checks that the caller can pay a price: by the payment that came
+// along, or by the balance.
+func (t task) covered(ctx context.Context, rx Rx, price berth.Micros) error {
+	if t.claim == nil || t.claim.Amount == 0 || t.payment != nil {
+		return t.afford(ctx, rx, price)
+	}
+	if err := t.matches(ctx, rx, price); err != nil {
+		return err
+	}
+	return t.capped(ctx, rx, t.req, price)
+}
+
+// afford checks the caller's balance and caps against a price.
+func (t task) afford(ctx context.Context, rx Rx, price berth.Micros) error {
+	if price == 0 {
+		return nil
+	}
+	p := t.req.Principal
+	acct, err := rx.LedgerAccount(ctx, billing.CustomerAccount(p.ID))
+	if err != nil {
+		return err
+	}
+	if have := acct.Available(); have < price {
+		e := berth.Errorf(berth.InsufficientBalance, "%s costs %s USD and the balance is %s USD", t.op.Name, price, have)
+		e.Payment = &berth.Demand{Amount: price, Balance: &have, Challenges: []berth.Challenge{}}
+		if p.Kind == account.OfWallet && t.cashier.Takes() {
+			if e.Payment.Challenges, err = t.cashier.Offers(t.ask(price)); err != nil {
+				return err
+			}
+			return e.Hinted("pay from your wallet, as the challenges say, or buy less")
+		}
+		return e.Hinted("buy less, or have the operator add credit: berth account credit %s %s", p.ID, price-have)
+	}
+	return t.capped(ctx, rx, t.req, price)
+}
+
+// capped checks the caps of the caller and of its key against a price.
+func (s *System) capped(ctx context.Context, rx Rx, r *Request, price berth.Micros) error {
+	budgets := []struct {
+		budget account.Budget
+		key    berth.ID
+		who    string
+	}{
+		{r.Principal.Budget, "", "the account " + string(r.Principal.ID)},
+		{r.Key.Budget, r.Key.ID, "the API key " + string(r.Key.ID)},
+	}
+	for _, b := range budgets {
+		if b.budget == (account.Budget{}) {
+			continue
+		}
+		spent, err := rx.Spent(ctx, r.Principal.ID, b.key)
+		if err != nil {
+			return err
+		}
+		if err := billing.CheckBudget(b.budget, spent, price, b.who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take moves the money: a hold that the action resolves, or a charge.
+func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
+	if t.req.Charge == "" {
+		return nil, nil
+	}
+	tr := billing.Transfer{
+		ID: t.req.Charge, Kind: billing.Direct, Debit: billing.CustomerAccount(t.req.Principal.ID), Credit: billing.Revenue,
+		Amount: plan.Price.Total, Reason: plan.Reason, Ref: ref, Operation: t.op.Name, Memo: plan.Memo,
+		Key: t.req.Key.ID, At: t.now(),
+	}
+	receipt := &Receipt{Transaction: tr.ID, Amount: tr.Amount, Status: "charged", Rail: "balance"}
+	if plan.Hold {
+		tr.Kind = billing.Pending
+		receipt.Status = "held"
+	}
+	if t.payment != nil {
+		receipt.Rail, receipt.Payment = t.claim.Rail, t.payment.paid()
+	}
+	if _, err := billing.Record(ctx, tx, tr); err != nil {
+		return nil, err
+	}
+	return receipt, nil
+}
+
+// honour replaces the price by a quote's, where the call names one that is for
+// exactly this.
+func (t task) honour(ctx context.Context, rx Rx, plan *Plan) error {
+	if t.call.Quote == "" {
+		return nil
+	}
+	q, err := rx.Quote(ctx, t.call.Quote)
+	if err != nil {
+		return noQuote(t.call.Quote, err)
+	}
+	terms, err := json.Marshal(plan.Terms)
+	if err != nil {
+		return fmt.Errorf("the terms of %s: %w", t.op.Name, err)
+	}
+	if err := q.Check(t.now(), t.req.Principal.ID, t.op.Name, terms); err != nil {
+		return noQuote(q.ID, err)
+	}
+	plan.Price = q.Price
+	return nil
+}
+
+// noQuote says the same of a quote that is not there and of somebody else's;
+// other errors stay as they are.
+func noQuote(id berth.ID, err error) error {
+	var e *berth.Error
+	if !errors.As(err, &e) || e.Code != berth.NotFound {
+		return err
+	}
+	out := berth.Errorf(berth.NotFound, "no such quote: %.64s", string(id)).Hinted("ask for a new one by quote")
+	out.Foreign = e.Foreign
+	return out
+}

@@ -1,0 +1,42 @@
+-- name: Payment :one
+SELECT * FROM payments WHERE id = $1;
+
+-- name: PaymentByClaim :one
+SELECT * FROM payments WHERE rail = $1 AND uniq = $2;
+
+-- name: OpenPayments :many
+SELECT * FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT sqlc.arg(max);
+
+-- name: OpenNonces :many
+SELECT nonce FROM payments WHERE sender = $1 AND sender <> '' AND state NOT IN ('settled', 'failed') ORDER BY nonce;
+
+-- name: InsertPayment :exec
+INSERT INTO payments (
+    id, principal, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
+    operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+);
+
+-- name: UpdatePayment :execrows
+UPDATE payments SET
+    payload = $2, state = $3, tx_hash = $4, sender = $5, nonce = $6, raw = $7, sent = $8, reason = $9,
+    held_by = $10, held_till = $11, updated = $12
+WHERE id = $1;
+
+-- name: InsertProof :exec
+INSERT INTO proofs (rail, uniq, expires) VALUES ($1, $2, $3);
+
+-- name: DeleteProofs :execrows
+DELETE FROM proofs WHERE expires < sqlc.arg(before);
+
+-- name: PrincipalByWallet :one
+SELECT * FROM principals
+WHERE id = (SELECT wallets.principal FROM wallets WHERE wallets.address = $1 AND wallets.chain = $2);
+
+-- name: Wallets :many
+SELECT * FROM wallets WHERE principal = $1 ORDER BY created, address;
+
+-- name: InsertWallet :exec
+INSERT INTO wallets (address, chain, principal, created) VALUES ($1, $2, $3, $4);
