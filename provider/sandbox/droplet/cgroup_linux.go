@@ -14,6 +14,9 @@ import (
 const (
 	cgroupMount  = "/sys/fs/cgroup"
 	cgroupPrefix = "berth-droplet-"
+	// cgroupHost is where this process, and what shares its group, goes in version 2, where only groups without
+	// processes of their own may have bounded ones below them.
+	cgroupHost = "berth-host"
 	// ownThreads is room for PID 1 beside the processes that a droplet may have.
 	ownThreads = 32
 	cpuPeriod  = 100_000 // microseconds, the kernel's default
@@ -92,18 +95,23 @@ func newCgroup(pid int, b bounds) (*cgroup, error) {
 	if err != nil {
 		return &cgroup{}, err
 	}
-	paths := parseCgroups(string(text))
+	return newCgroupBelow(cgroupMount, parseCgroups(string(text)), pid, b)
+}
+
+// newCgroupBelow does so for a process whose own groups are known. Version 2 is in force where its controllers are at
+// the top; a system with both versions has it in a folder of its own, without the controllers that matter here.
+func newCgroupBelow(mount string, own map[string]string, pid int, b bounds) (*cgroup, error) {
 	g := &cgroup{}
-	if _, err := os.Stat(filepath.Join(cgroupMount, "cgroup.controllers")); err == nil {
-		return g, g.join2(paths[""], pid, b)
+	if _, err := os.Stat(filepath.Join(mount, "cgroup.controllers")); err == nil {
+		return g, g.join2(mount, own[""], pid, b)
 	}
 	var errs []error
 	for _, c := range controllers {
-		own, ok := paths[c.name]
+		path, ok := own[c.name]
 		if !ok {
 			continue
 		}
-		if err := g.join(filepath.Join(cgroupMount, c.name), own, pid, c.v1(b)); err != nil {
+		if err := g.join(filepath.Join(mount, c.name), path, pid, c.v1(b)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -148,29 +156,68 @@ func (g *cgroup) join(mount, own string, pid int, settings []setting) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), strconv.AppendInt(nil, int64(pid), 10), 0)
 }
 
-// join2 does so in version 2, where groups can have bounds only below a group without processes of its own, or the root.
-func (g *cgroup) join2(own string, pid int, b bounds) error {
-	var err error
+// join2 does so in version 2: below this process's own group, else below the top.
+func (g *cgroup) join2(mount, own string, pid int, b bounds) error {
+	var errs []error
 	for _, parent := range []string{own, "/"} {
-		var enabled []string
-		var settings []setting
-		for _, c := range controllers {
-			control := filepath.Join(cgroupMount, parent, "cgroup.subtree_control")
-			if err = os.WriteFile(control, []byte("+"+c.name), 0); err == nil {
-				enabled = append(enabled, c.name)
-				settings = append(settings, c.v2(b)...)
-			}
-		}
-		if enabled == nil {
+		enabled, err := enable(filepath.Join(mount, parent))
+		if len(enabled) == 0 {
+			errs = append(errs, err)
 			continue
 		}
-		if err := g.join(cgroupMount, parent, pid, settings); err != nil {
+		var settings []setting
+		var names []string
+		for _, c := range enabled {
+			settings, names = append(settings, c.v2(b)...), append(names, c.name)
+		}
+		if err := g.join(mount, parent, pid, settings); err != nil {
 			return err
 		}
-		g.bounds = enabled
+		g.bounds = names
 		return nil
 	}
-	return err
+	return errors.Join(errs...)
+}
+
+// enable lets the groups below one be bounded, and returns by what. A group that has processes itself refuses that: they
+// move to one of their own below it.
+func enable(parent string) (enabled []controller, err error) {
+	control := filepath.Join(parent, "cgroup.subtree_control")
+	moved := false
+	for _, c := range controllers {
+		one := os.WriteFile(control, []byte("+"+c.name), 0)
+		if errors.Is(one, syscall.EBUSY) && !moved {
+			moved = true
+			if one = moveDown(parent); one == nil {
+				one = os.WriteFile(control, []byte("+"+c.name), 0)
+			}
+		}
+		if one != nil {
+			err = errors.Join(err, one)
+			continue
+		}
+		enabled = append(enabled, c)
+	}
+	return enabled, err
+}
+
+// moveDown moves all processes of a group to one below it.
+func moveDown(parent string) error {
+	text, err := os.ReadFile(filepath.Join(parent, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	below := filepath.Join(parent, cgroupHost)
+	if err := os.Mkdir(below, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for id := range strings.FieldsSeq(string(text)) {
+		err := os.WriteFile(filepath.Join(below, "cgroup.procs"), []byte(id), 0)
+		if err != nil && !errors.Is(err, syscall.ESRCH) { // it has ended
+			return fmt.Errorf("move process %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // removeStale removes the groups of droplets whose host was killed. A group can be removed only when it is empty.

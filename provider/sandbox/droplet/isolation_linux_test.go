@@ -175,6 +175,22 @@ func TestMemoryIsBounded(t *testing.T) {
 	l.run(s, "true")
 }
 
+// Several processes together have no more memory than the droplet, where the kernel bounds that.
+func TestMemoryOfAllIsBounded(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("together")
+	l.start(s)
+	if !l.host.machine("together").group.has("memory") {
+		t.Skip("memory is bounded for each process only: this process may not use the memory control group")
+	}
+	one := "(head -c 200M /dev/zero | tail -n 1 | (sleep 1; wc -c)) & "
+	out, err := l.try(s, one+one+one+one+"wait")
+	if strings.Count(out, "209715200") >= 4 {
+		t.Errorf("four times 200 MiB fit into %d: %s, %v", s.MemoryMB, out, err)
+	}
+	l.run(s, "true")
+}
+
 // fill writes a file of some MiB, the fast way if the host has it.
 func fill(name, mib string) string {
 	return "fallocate -l " + mib + "M " + name + " 2>/dev/null || head -c " + mib + "M /dev/zero > " + name
@@ -217,7 +233,7 @@ func orphan() {
 	h, err := Open(Options{Dir: os.Getenv(orphanDir)})
 	if err == nil {
 		err = h.Start(context.Background(), Spec{
-			ID: "orphan", Instance: "1", Addr: testAddr(), UserData: []byte("#!/bin/sh\nexec sleep 1000\n"),
+			ID: "orphan", Instance: "1", Addr: testAddr(), UserData: []byte("#!/bin/sh\necho kept > /root/kept\nexec sleep 1000\n"),
 		})
 	}
 	if err != nil {
@@ -232,7 +248,8 @@ func TestKilledHostLeavesNothing(t *testing.T) {
 	l := newLab(t)
 	l.start(l.spec("probe"))
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), orphanDir+"="+t.TempDir())
+	dir := t.TempDir()
+	cmd.Env = append(os.Environ(), orphanDir+"="+dir)
 	out, err := cmd.StdoutPipe()
 	check(t, err)
 	check(t, cmd.Start())
@@ -252,6 +269,15 @@ func TestKilledHostLeavesNothing(t *testing.T) {
 	check(t, cmd.Process.Signal(syscall.SIGKILL))
 	cmd.Wait() // killed, as it should be
 	eventually(t, "the droplet's processes are gone", func() bool { return !slices.Contains(pidNamespaces(t), namespace) })
+
+	// The next host finds the droplet as it was left, and what it had on the kernel free again.
+	check(t, l.host.Close())
+	l.host, err = Open(Options{Dir: dir, Log: l.host.log})
+	check(t, err)
+	s := l.spec("orphan")
+	s.Instance = "2" // so that it gets this test's key
+	l.start(s)
+	l.waitFor(s, "[ -e /root/kept ]")
 }
 
 // pidNamespaces lists the namespaces of all processes that can be seen.

@@ -151,7 +151,7 @@ func TestManyAtOnce(t *testing.T) {
 	l := newLab(t)
 	first := l.spec("first")
 	l.start(first)
-	specs := make([]Spec, 20)
+	specs := make([]Spec, 50)
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := range specs {
