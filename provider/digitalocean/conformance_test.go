@@ -15,7 +15,7 @@ import (
 
 // A cloud that works as fast as it can, over real HTTP.
 func TestConformance(t *testing.T) {
-	providertest.Run(t, func(t *testing.T) (provider.Provider, providertest.Target) {
+	providertest.Run(t, func(t testing.TB) (provider.Provider, providertest.Target) {
 		cloud, err := sandbox.Open(sandbox.Options{
 			Dir: t.TempDir(), Machines: &sandbox.Empty{}, Limits: sandbox.Limits{Hour: 1_000_000, Minute: -1, KeyLists: -1},
 		})
@@ -50,7 +50,7 @@ func TestConformanceSlow(t *testing.T) {
 	for _, c := range providertest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c.Run(t, func(t *testing.T) (provider.Provider, providertest.Target) {
+				c.Run(t, func(t testing.TB) (provider.Provider, providertest.Target) {
 					r := newRig(t, func(s *setting) {
 						s.cloud.Latency = func(string) time.Duration { return 20 * time.Second }
 					})

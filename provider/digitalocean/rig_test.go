@@ -42,7 +42,7 @@ type setting struct {
 }
 
 // newRig connects the two without a network, so that it works in a bubble.
-func newRig(t *testing.T, change ...func(*setting)) *rig {
+func newRig(t testing.TB, change ...func(*setting)) *rig {
 	t.Helper()
 	r := &rig{faults: &sandbox.Faults{}}
 	s := setting{cloud: sandbox.Options{Dir: t.TempDir(), Machines: &sandbox.Empty{}, Faults: r.faults}}
@@ -73,7 +73,7 @@ func newRig(t *testing.T, change ...func(*setting)) *rig {
 // wire carries requests to a handler in the same process, remembers them, and
 // holds each against DigitalOcean's description of its API.
 type wire struct {
-	t       *testing.T
+	t       testing.TB
 	handler http.Handler
 	router  routers.Router // nil where the description is absent
 
@@ -205,7 +205,7 @@ var readDescription = sync.OnceValues(func() (routers.Router, error) {
 	return legacy.NewRouter(doc, openapi3.DisableExamplesValidation())
 })
 
-func description(t *testing.T) routers.Router {
+func description(t testing.TB) routers.Router {
 	router, err := readDescription()
 	if errors.Is(err, os.ErrNotExist) {
 		t.Logf("requests are not held against %s, which is absent", descriptionPath)

@@ -40,7 +40,7 @@ func testCatalog(b *bench) {
 			b.Errorf("image without a name: %+v", i)
 		}
 	}
-	if b.Name() == "" {
+	if b.Provider.Name() == "" {
 		b.Error("the provider has no name")
 	}
 }
@@ -77,7 +77,7 @@ func testCreate(b *bench) {
 	}
 	m := b.becomes(made.ID, provider.On)
 	if m.ID != made.ID || m.Tag != spec.Tag || m.Region != spec.Region || m.Size != spec.Size {
-		b.Errorf("Machine = %+v, want what %+v asked for", m, spec)
+		b.Errorf("Machine = %+v, want what was asked for: %s in %s with the tag %s", m, spec.Size, spec.Region, spec.Tag)
 	}
 	if !m.Addr.Is4() || m.SSHPort <= 0 || m.SSHPort > 65535 || m.DiskGB < b.small.DiskGB {
 		b.Errorf("a machine that is on lacks an address, a port or a disk: %+v", m)

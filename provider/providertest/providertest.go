@@ -34,12 +34,12 @@ type Target struct {
 
 // Open gives a provider to test and says how. What it needs to close, it
 // registers with t.Cleanup.
-type Open func(t *testing.T) (provider.Provider, Target)
+type Open func(t testing.TB) (provider.Provider, Target)
 
 // Case is one part of the suite.
 type Case struct {
 	Name string
-	Run  func(t *testing.T, open Open)
+	Run  func(t testing.TB, open Open)
 }
 
 // Run runs the whole suite, each case with a provider opened for it.
@@ -72,14 +72,14 @@ func Cases() []Case {
 		{"NotFound", testNotFound},
 		{"Cancelled", testCancelled},
 	} {
-		cases = append(cases, Case{c.name, func(t *testing.T, open Open) { c.test(newBench(t, open)) }})
+		cases = append(cases, Case{c.name, func(t testing.TB, open Open) { c.test(newBench(t, open)) }})
 	}
 	return cases
 }
 
 // bench is one case at work.
 type bench struct {
-	*testing.T
+	testing.TB
 	provider.Provider
 	target Target
 	fleet  string // the tag that all machines of the case bear, and the prefix of its snapshots
@@ -88,14 +88,14 @@ type bench struct {
 	large  provider.Size // with a larger disk
 }
 
-func newBench(t *testing.T, open Open) *bench {
+func newBench(t testing.TB, open Open) *bench {
 	t.Helper()
 	p, target := open(t)
 	target.Patience = cmp.Or(target.Patience, 10*time.Minute)
 	if target.Pause == nil {
 		target.Pause = pause
 	}
-	b := &bench{T: t, Provider: p, target: target, fleet: newTag("test")}
+	b := &bench{TB: t, Provider: p, target: target, fleet: newTag("test")}
 	b.choose()
 	t.Cleanup(b.clear)
 	return b
