@@ -162,7 +162,7 @@ func defects() map[string]defect {
 	}
 	return map[string]defect{
 		"a size without a price": {"Catalog", "size that is not complete", func(m *memory) provider.Provider {
-			return &broken{memory: m, catalog: func(c provider.Catalog) provider.Catalog { 
+			return &broken{memory: m, catalog: func(c provider.Catalog) provider.Catalog {
 				c.Sizes = append(c.Sizes, provider.Size{Slug: "free", VCPUs: 1, MemoryMB: 512, DiskGB: 1})
 				return c
 			}}
