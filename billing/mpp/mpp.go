@@ -11,6 +11,7 @@
 package mpp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,8 +87,8 @@ var _ billing.Rail = (*Rail)(nil)
 func New(o Options) (*Rail, error) {
 	r := &Rail{
 		chain: o.Chain, push: o.Push, confirmations: o.Confirmations,
-		ttl: or(o.TTL, defaultTTL), poll: or(o.Poll, defaultPoll),
-		maxGas: or(o.MaxGas, defaultMaxGas), maxFee: or(o.MaxFee, defaultMaxFee),
+		ttl: cmp.Or(o.TTL, defaultTTL), poll: cmp.Or(o.Poll, defaultPoll),
+		maxGas: cmp.Or(o.MaxGas, defaultMaxGas), maxFee: cmp.Or(o.MaxFee, defaultMaxFee),
 		now: o.Clock, log: o.Log,
 	}
 	if r.now == nil {
@@ -97,14 +98,6 @@ func New(o Options) (*Rail, error) {
 		r.log = slog.Default()
 	}
 	return r, errors.Join(r.setChain(o), r.setSecrets(o))
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 func (r *Rail) setChain(o Options) (err error) {

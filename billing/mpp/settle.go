@@ -1,6 +1,7 @@
 package mpp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,8 +102,10 @@ func (r *Rail) send(ctx context.Context, raw []byte) (refusal string) {
 // wait looks at the chain until there is an outcome, or ctx ends. After a
 // refusal it looks once.
 func (r *Rail) wait(ctx context.Context, c billing.Claim, b billing.Broadcast, refusal string) (billing.Outcome, error) {
+	reason := "the chain has not answered yet"
 	for {
 		out, err := r.decide(ctx, c, b)
+		reason = cmp.Or(out.Reason, reason)
 		switch {
 		case err == nil && out.State != billing.Unsettled:
 			return out, nil
@@ -116,9 +119,7 @@ func (r *Rail) wait(ctx context.Context, c billing.Claim, b billing.Broadcast, r
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			out.State, out.Hash = billing.Unsettled, b.Hash
-			out.Reason = orText(out.Reason, "the chain has not answered yet")
-			return out, nil
+			return billing.Outcome{State: billing.Unsettled, Hash: b.Hash, Reason: reason}, nil
 		case <-timer.C:
 		}
 	}
@@ -128,13 +129,6 @@ func (r *Rail) wait(ctx context.Context, c billing.Claim, b billing.Broadcast, r
 func isUnanswered(err error) bool {
 	var unknown *evm.Unknown
 	return errors.As(err, &unknown) || evm.IsRefused(err)
-}
-
-func orText(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // Follow implements billing.Rail.
