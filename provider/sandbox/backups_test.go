@@ -5,31 +5,12 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/digitalocean/godo"
 )
-
-// hands is a clock that stands until it is set.
-type hands struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (h *hands) now() time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.at
-}
-
-func (h *hands) set(at time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.at = at
-}
 
 // wednesday is a Wednesday, at half past nine.
 var wednesday = time.Date(2026, time.March, 4, 9, 30, 0, 0, time.UTC)
@@ -58,8 +39,8 @@ func TestBackupWindows(t *testing.T) {
 
 // TestBackups follows a droplet's backups from the first to the last.
 func TestBackups(t *testing.T) {
-	clock := &hands{at: wednesday}
-	r := newRig(t, func(o *Options) { o.Now = clock.now })
+	at := &clock{t: wednesday}
+	r := newRig(t, func(o *Options) { o.Now = at.now })
 	hour := 12
 	d := r.create("web", func(q *godo.DropletCreateRequest) {
 		q.Backups, q.BackupPolicy = true, &godo.DropletBackupPolicyRequest{Plan: "daily", Hour: &hour}
@@ -75,7 +56,7 @@ func TestBackups(t *testing.T) {
 		t.Errorf("backups %v before the window opened", got.BackupIDs)
 	}
 	for day := range 8 {
-		clock.set(opens.AddDate(0, 0, day).Add(time.Minute))
+		at.set(opens.AddDate(0, 0, day).Add(time.Minute))
 		r.backUp()
 		r.backUp() // nothing more to do
 	}
@@ -133,8 +114,8 @@ func (r *rig) backups(droplet int) []godo.Image {
 }
 
 func TestBackupsAreSwitched(t *testing.T) {
-	clock := &hands{at: wednesday}
-	r := newRig(t, func(o *Options) { o.Now = clock.now })
+	at := &clock{t: wednesday}
+	r := newRig(t, func(o *Options) { o.Now = at.now })
 	d, acts, hour := r.create("x"), r.client.DropletActions, 20
 	r.completed(acts.EnableBackups(t.Context(), d.ID))
 	p, _, err := r.client.Droplets.GetBackupPolicy(t.Context(), d.ID)
@@ -156,7 +137,7 @@ func TestBackupsAreSwitched(t *testing.T) {
 	if got := r.get(d.ID); slices.Contains(got.Features, "backups") || got.NextBackupWindow != nil {
 		t.Errorf("features %v, window %v without backups", got.Features, got.NextBackupWindow)
 	}
-	clock.set(wednesday.AddDate(0, 1, 0))
+	at.set(wednesday.AddDate(0, 1, 0))
 	r.backUp()
 	if kept := r.backups(d.ID); len(kept) != 0 {
 		t.Errorf("backups %v of a droplet that has none", kept)
@@ -166,8 +147,8 @@ func TestBackupsAreSwitched(t *testing.T) {
 // TestBackupsThatWait holds that a droplet with other work under way is backed
 // up later in its window, and a window that has passed is left out.
 func TestBackupsThatWait(t *testing.T) {
-	clock := &hands{at: wednesday}
-	r := newRig(t, func(o *Options) { o.Now = clock.now })
+	at := &clock{t: wednesday}
+	r := newRig(t, func(o *Options) { o.Now = at.now })
 	d := r.create("x", func(q *godo.DropletCreateRequest) { q.Backups = true })
 	opens := d.NextBackupWindow.Start.Time
 	release := r.machines.hold()
@@ -175,7 +156,7 @@ func TestBackupsThatWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock.set(opens.Add(time.Minute))
+	at.set(opens.Add(time.Minute))
 	if err := r.takeBackups(); err != nil {
 		t.Error(err)
 	}
@@ -188,7 +169,7 @@ func TestBackupsThatWait(t *testing.T) {
 	if kept := r.backups(d.ID); len(kept) != 1 {
 		t.Errorf("%d backups when the other work was done", len(kept))
 	}
-	clock.set(opens.AddDate(0, 0, 8))
+	at.set(opens.AddDate(0, 0, 8))
 	r.backUp()
 	if kept, next := r.backups(d.ID), r.get(d.ID).NextBackupWindow.Start.Time; len(kept) != 1 || !next.Equal(opens.AddDate(0, 0, 14)) {
 		t.Errorf("%d backups after a missed window, the next at %v", len(kept), next)

@@ -144,9 +144,19 @@ func (c *Cloud) spec(d *dropletRow) droplet.Spec {
 	return droplet.Spec{
 		ID: d.machine(), Instance: d.Instance, Hostname: d.Hostname[:min(len(d.Hostname), maxHostname)], Addr: d.Addr,
 		UserData: []byte(d.UserData), AuthorizedKeys: slices.Clone(d.Keys),
-		VCPUs: d.VCPUs, MemoryMB: d.Memory, DiskGB: d.Disk,
-		Admit: func(port int, from netip.Addr) bool { return c.admits(id, port, from) },
+		VCPUs: d.VCPUs, MemoryMB: d.Memory, DiskGB: d.Disk, Image: d.Image.release(),
+		Metadata: droplet.Metadata{DropletID: int64(d.ID), Region: d.Region, Tags: slices.Clone(d.Tags)},
+		Admit:    func(port int, from netip.Addr) bool { return c.admits(id, port, from) },
 	}
+}
+
+// release is what a distribution's image calls itself; a snapshot keeps what is
+// on its disk.
+func (i imageRow) release() droplet.Image {
+	if i.Slug == "" {
+		return droplet.Image{}
+	}
+	return droplet.Image{Distribution: i.Distribution, Name: i.Name}
 }
 
 // maxHostname is how long a Linux host name can be; longer names are cut.

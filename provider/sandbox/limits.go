@@ -58,7 +58,7 @@ func (r *rate) admit(op string, header http.Header) error {
 	var refused error
 	switch {
 	case r.minute.full():
-		refused = tooMany("Too many requests", r.minute.until(now))
+		refused = tooMany("Too many requests", r.minute.room(now, r.minute.limit/burstShare))
 	case op == "sshKeys_list" && r.keyLists.full():
 		refused = tooMany("Too many requests", r.keyLists.until(now))
 	case r.hour.full():
@@ -110,10 +110,20 @@ func (w *window) add() {
 	w.sum++
 }
 
+// burstShare is the part of the minute's limit that is free when a client that
+// was refused has waited as told. Were it for one request only, those that a
+// client has under way at once would refuse each other again.
+const burstShare = 10
+
 // until is how long it takes for the oldest counted request to be forgotten.
-func (w *window) until(now time.Time) time.Duration {
+func (w *window) until(now time.Time) time.Duration { return w.room(now, 1) }
+
+// room is how long it takes for so many of the counted requests to be forgotten,
+// of at least one and at most all.
+func (w *window) room(now time.Time, wanted int) time.Duration {
+	wanted = max(1, min(wanted, w.sum))
 	for n := w.head - slots + 1; n <= w.head; n++ {
-		if w.counts[(n+slots)%slots] > 0 {
+		if wanted -= w.counts[(n+slots)%slots]; wanted <= 0 {
 			return time.Unix(0, (n+slots)*int64(w.slot)).Sub(now)
 		}
 	}

@@ -32,6 +32,12 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = t
+}
+
 func TestLimitsAreDigitalOceans(t *testing.T) {
 	at := &clock{t: testTime}
 	r := newRig(t, func(o *Options) { o.Limits, o.Now = Limits{}, at.now })

@@ -30,6 +30,10 @@ var corrections = []struct {
 		droplet := doc.Components.Schemas["droplet"].Value
 		droplet.Properties["next_backup_window"] = openapi3.NewSchemaRef("", openapi3.NewObjectSchema().WithNullable())
 	}},
+	{"a reserved IP goes by the URN that its client used, and today's use do:reservedip:", func(doc *openapi3.T) {
+		urn := doc.Components.Schemas["urn"].Value
+		urn.Pattern = strings.Replace(urn.Pattern, "floatingip|", "floatingip|reservedip|", 1)
+	}},
 }
 
 var description = sync.OnceValues(func() (routers.Router, error) {

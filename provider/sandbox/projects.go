@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -82,27 +83,34 @@ func urn(kind, id string) string { return "do:" + kind + ":" + id }
 // resource is something that can be in a project.
 type resource struct {
 	urn     string
+	shown   string // the URN by which the API calls it
 	path    string // where the API shows it
 	created time.Time
 }
 
-// resource is what a URN names, if it exists. Reserved IPs go by their old
-// name, too.
+// DigitalOcean has two names for reserved IPs in URNs. Its description knows the
+// older one only, its clients use both, and look for the one they used.
+const (
+	kindReserved = "reservedip"
+	kindFloating = "floatingip"
+)
+
+// resource is what a URN names, if it exists.
 func (s *state) resource(name string) (resource, bool) {
 	kind, id, _ := strings.Cut(strings.TrimPrefix(name, "do:"), ":")
 	switch kind {
 	case "droplet":
 		number, err := strconv.Atoi(id)
 		if d := s.Droplets[number]; err == nil && d != nil && !d.Gone {
-			return resource{urn(kind, id), "/v2/droplets/" + id, d.Created}, true
+			return resource{urn(kind, id), urn(kind, id), "/v2/droplets/" + id, d.Created}, true
 		}
 	case "volume":
 		if v := s.Volumes[id]; v != nil {
-			return resource{urn(kind, id), "/v2/volumes/" + id, v.Created}, true
+			return resource{urn(kind, id), urn(kind, id), "/v2/volumes/" + id, v.Created}, true
 		}
-	case "reservedip", "floatingip":
+	case kindReserved, kindFloating:
 		if ip := s.ReservedIPs[id]; ip != nil {
-			return resource{urn("floatingip", id), "/v2/reserved_ips/" + id, ip.Created}, true
+			return resource{ip.urn(), urn(cmp.Or(ip.Kind, kindFloating), id), "/v2/reserved_ips/" + id, ip.Created}, true
 		}
 	}
 	return resource{}, false
@@ -118,7 +126,7 @@ func (s *state) resources() []resource {
 		names = append(names, urn("volume", id))
 	}
 	for ip := range s.ReservedIPs {
-		names = append(names, urn("floatingip", ip))
+		names = append(names, urn(kindFloating, ip))
 	}
 	var all []resource
 	for _, name := range slices.Sorted(slices.Values(names)) {
@@ -330,7 +338,7 @@ type assignmentView struct {
 }
 
 func assignment(r *http.Request, res resource, at time.Time, status string) assignmentView {
-	return assignmentView{res.urn, timestamp(at), object{"self": href(r, res.path)}, status}
+	return assignmentView{res.shown, timestamp(at), object{"self": href(r, res.path)}, status}
 }
 
 func (c *Cloud) listProjectResources(r *http.Request) (reply, error) {
@@ -379,12 +387,15 @@ func (c *Cloud) assignResources(r *http.Request) (reply, error) {
 			all = append(all, res)
 		}
 		shown := []assignmentView{}
-		for _, res := range all {
+		for i, res := range all {
 			status := "assigned"
 			if s.projectOf(res.urn) == p {
 				status = "already_assigned"
 			}
 			s.assign(res.urn, p, c.now())
+			if kind, ip, _ := strings.Cut(strings.TrimPrefix(body.Resources[i], "do:"), ":"); s.ReservedIPs[ip] != nil {
+				s.ReservedIPs[ip].Kind, res.shown = kind, urn(kind, ip)
+			}
 			shown = append(shown, assignment(r, res, p.Assigned[res.urn], status))
 		}
 		return object{"resources": shown}, nil

@@ -50,6 +50,7 @@ func TestProjects(t *testing.T) {
 	if err != nil || len(assigned) != 3 || assigned[0].Status != "assigned" {
 		t.Fatalf("assigned %v, %v", assigned, err)
 	}
+	everything = []string{d.URN(), ip.URN(), v.URN()}
 	if got, rest := r.resourcesOf(p.ID), r.resourcesOf(first.ID); !slices.Equal(got, everything) || len(rest) != 0 {
 		t.Errorf("after assigning: %v, and in the default one %v", got, rest)
 	}

@@ -16,6 +16,7 @@ type reservedRow struct {
 	Droplet int        `json:"droplet,omitempty"` // that it leads to, or 0
 	Created time.Time  `json:"created"`
 	Pending int        `json:"pending,omitempty"` // the action under way, or 0
+	Kind    string     `json:"kind,omitempty"`    // what the client called it that put it into a project
 }
 
 // reservedView is a reserved IP as the API shows it.
@@ -42,7 +43,7 @@ func (c *Cloud) reservedView(s *state, ip *reservedRow) reservedView {
 }
 
 // urn has the older of the two names that DigitalOcean has for it.
-func (ip *reservedRow) urn() string { return urn("floatingip", ip.Addr.String()) }
+func (ip *reservedRow) urn() string { return urn(kindFloating, ip.Addr.String()) }
 
 // holder is the droplet that an address leads to, or nil.
 func (s *state) holder(ip *reservedRow) *dropletRow {
