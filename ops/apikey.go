@@ -17,7 +17,19 @@ type CreateKeyIn struct {
 	BudgetPerCall string `json:"budget_per_call,omitempty" maxLength:"20"`
 }
 
-// APIKeyView is an API key as the operator sees it.
+// MintKeyIn is the input of mint_api_key.
+type MintKeyIn struct {
+	Name          string `json:"name,omitempty" maxLength:"64" default:"key"`
+	BudgetTotal   string `json:"budget_total,omitempty" maxLength:"20" doc:"USD that it may ever spend, such as 5.00."`
+	BudgetPerCall string `json:"budget_per_call,omitempty" maxLength:"20" doc:"USD that one call may cost."`
+}
+
+// DropKeyIn is the input of drop_api_key.
+type DropKeyIn struct {
+	KeyID string `json:"api_key_id" subject:"akey" minLength:"1" maxLength:"64"`
+}
+
+// APIKeyView is an API key as its owner and the operator see it.
 type APIKeyView struct {
 	ID        berth.ID    `json:"id"`
 	AccountID berth.ID    `json:"account_id"`
@@ -62,16 +74,61 @@ func (s *System) addAPIKeys() {
 	})
 }
 
-func (s *System) createKey(ctx context.Context, tx Tx, _ *Request, in CreateKeyIn, _ Plan) (APIKeyView, Effect, error) {
-	p, err := findAccount(ctx, tx, in.Account)
-	if err != nil {
-		return APIKeyView{}, Effect{}, err
+// addOwnKeys are the operations by which accounts see to their own keys.
+func (s *System) addOwnKeys() {
+	Add(s.table, Op[MintKeyIn, APIKeyView]{
+		Name: "mint_api_key",
+		Doc: Doc{
+			Title: "Make an API key of your own", Toolset: "more", Tag: "Money",
+			Text:    "Make an API key for your account, with a spending cap if you like; it is shown once. Send it as Authorization: Bearer, or as Berth-Key, and your account's balance pays. A wallet proves itself once for it. Free.",
+			Example: `{"name":"ci","budget_total":"5.00"}`,
+		},
+		Routes: []Route{{Method: "POST", Path: "/v1/api-keys", Status: http.StatusCreated}},
+		Access: Identified, Commit: s.mintKey,
+	})
+	Add(s.table, Op[None, APIKeysOut]{
+		Name: "list_own_api_keys",
+		Doc: Doc{
+			Title: "List your API keys", Toolset: "more", Tag: "Money", ReadOnly: true, Idempotent: true,
+			Text: "Your account's API keys with their spending caps, without their secrets. Free.", Example: `{}`,
+		},
+		Routes: []Route{{Method: "GET", Path: "/v1/api-keys", Status: http.StatusOK}},
+		Access: Identified,
+		Read: func(ctx context.Context, rx Rx, r *Request, _ None) (APIKeysOut, error) {
+			return keysOf(ctx, rx, r.Principal.ID)
+		},
+	})
+	Add(s.table, Op[DropKeyIn, APIKeyView]{
+		Name: "drop_api_key",
+		Doc: Doc{
+			Title: "Revoke an API key of yours", Toolset: "more", Tag: "Money", Destructive: true, Idempotent: true,
+			Text: "Revoke one of your API keys; it is refused at once. Free.", Example: `{"api_key_id":"akey_0193f2a4c1d05e6f7a8b9c0d"}`,
+		},
+		Routes:  []Route{{Method: "DELETE", Path: "/v1/api-keys/{api_key_id}", Status: http.StatusOK}},
+		Access:  Identified,
+		Subject: func(in DropKeyIn) berth.ID { return berth.ID(in.KeyID) },
+		Commit: func(ctx context.Context, tx Tx, _ *Request, in DropKeyIn, _ Plan) (APIKeyView, Effect, error) {
+			return s.endKey(ctx, tx, berth.ID(in.KeyID))
+		},
+	})
+}
+
+// mintKey refuses keys with a cap of their own: a key can't make one that may
+// spend more than itself.
+func (s *System) mintKey(ctx context.Context, tx Tx, r *Request, in MintKeyIn, _ Plan) (APIKeyView, Effect, error) {
+	if r.Key.Budget != (account.Budget{}) {
+		return APIKeyView{}, Effect{}, berth.Errorf(berth.Forbidden, "a key with a spending cap makes no further keys").
+			Hinted("use a key without a cap, or prove yourself by your wallet")
 	}
+	return s.newKey(ctx, tx, r.Principal.ID, in)
+}
+
+func (s *System) newKey(ctx context.Context, tx Tx, owner berth.ID, in MintKeyIn) (APIKeyView, Effect, error) {
 	budget, err := parseBudget(in.BudgetTotal, in.BudgetPerCall)
 	if err != nil {
 		return APIKeyView{}, Effect{}, err
 	}
-	key, token, err := account.NewAPIKey(p.ID, in.Name, budget, s.now())
+	key, token, err := account.NewAPIKey(owner, in.Name, budget, s.now())
 	if err != nil {
 		return APIKeyView{}, Effect{}, err
 	}
@@ -80,12 +137,24 @@ func (s *System) createKey(ctx context.Context, tx Tx, _ *Request, in CreateKeyI
 	return out, Effect{Ref: key.ID}, tx.InsertAPIKey(ctx, key)
 }
 
+func (s *System) createKey(ctx context.Context, tx Tx, _ *Request, in CreateKeyIn, _ Plan) (APIKeyView, Effect, error) {
+	p, err := findAccount(ctx, tx, in.Account)
+	if err != nil {
+		return APIKeyView{}, Effect{}, err
+	}
+	return s.newKey(ctx, tx, p.ID, MintKeyIn{in.Name, in.BudgetTotal, in.BudgetPerCall})
+}
+
 func (s *System) listKeys(ctx context.Context, rx Rx, _ *Request, in AccountIn) (APIKeysOut, error) {
 	p, err := findAccount(ctx, rx, in.Account)
 	if err != nil {
 		return APIKeysOut{}, err
 	}
-	list, err := rx.APIKeys(ctx, p.ID)
+	return keysOf(ctx, rx, p.ID)
+}
+
+func keysOf(ctx context.Context, rx Rx, owner berth.ID) (APIKeysOut, error) {
+	list, err := rx.APIKeys(ctx, owner)
 	out := APIKeysOut{Keys: make([]APIKeyView, len(list))}
 	for i, k := range list {
 		out.Keys[i] = viewAPIKey(k)
@@ -103,7 +172,11 @@ func viewAPIKey(k account.APIKey) APIKeyView {
 }
 
 func (s *System) revokeKey(ctx context.Context, tx Tx, _ *Request, in RevokeKeyIn, _ Plan) (APIKeyView, Effect, error) {
-	key, err := tx.APIKey(ctx, berth.ID(in.KeyID))
+	return s.endKey(ctx, tx, berth.ID(in.KeyID))
+}
+
+func (s *System) endKey(ctx context.Context, tx Tx, id berth.ID) (APIKeyView, Effect, error) {
+	key, err := tx.APIKey(ctx, id)
 	if err != nil {
 		return APIKeyView{}, Effect{}, err
 	}

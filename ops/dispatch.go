@@ -221,7 +221,7 @@ func (t task) price(ctx context.Context, rx Rx) (plan Plan, err error) {
 // transaction that holds the principal's lock.
 func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 	if t.req.Principal.ID != "" {
-		if err := tx.LockPrincipal(ctx, t.req.Principal.ID); err != nil {
+		if err := t.lock(ctx, tx); err != nil {
 			return nil, Effect{}, err
 		}
 	}
@@ -258,6 +258,16 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 		return nil, Effect{}, err
 	}
 	return res, effect, tx.InsertAudit(ctx, t.audit(effect.Ref, "ok"))
+}
+
+// lock takes the principal's lock, and a fresh look: its limits may have changed
+// while a payment settled.
+func (t task) lock(ctx context.Context, tx Tx) (err error) {
+	if err := tx.LockPrincipal(ctx, t.req.Principal.ID); err != nil {
+		return err
+	}
+	t.req.Principal, err = tx.Principal(ctx, t.req.Principal.ID)
+	return err
 }
 
 // run carries out an operation that works outside any transaction.

@@ -44,6 +44,7 @@ type QuoteOut struct {
 // BalanceOut is what get_balance answers.
 type BalanceOut struct {
 	AccountID berth.ID       `json:"account_id"`
+	Wallets   []string       `json:"wallets,omitempty" doc:"The wallets that this account belongs to."`
 	Balance   berth.Micros   `json:"balance" doc:"What can be spent now: holds are deducted."`
 	Held      berth.Micros   `json:"held" doc:"Reserved for work under way."`
 	Spent     berth.Micros   `json:"spent" doc:"Spent or held so far, refunds deducted."`
@@ -85,7 +86,8 @@ type TransactionView struct {
 	Operation string         `json:"operation,omitempty"`
 	Memo      string         `json:"memo,omitempty"`
 	KeyID     berth.ID       `json:"api_key_id,omitempty"`
-	Rail      string         `json:"rail"`
+	Rail      string         `json:"rail" enum:"balance,mpp,x402"`
+	Payment   *Paid          `json:"payment,omitempty" doc:"The wallet's payment that came in."`
 	At        time.Time      `json:"at"`
 }
 
@@ -214,6 +216,9 @@ func (s *System) balance(ctx context.Context, rx Rx, r *Request, _ None) (Balanc
 		return out, err
 	}
 	out.Budget = viewBudget(p.Budget, out.Spent)
+	if out.Wallets, err = walletsOf(ctx, rx, p.ID); err != nil {
+		return out, err
+	}
 	if r.Key.ID != "" && r.Key.Budget != (account.Budget{}) {
 		spent, err := rx.Spent(ctx, p.ID, r.Key.ID)
 		if err != nil {
@@ -267,17 +272,22 @@ func (s *System) transactions(ctx context.Context, rx Rx, r *Request, in Transac
 		}
 	}
 	entries, err := rx.Entries(ctx, f)
+	if err != nil {
+		return TransactionsOut{}, err
+	}
 	out := TransactionsOut{Transactions: make([]TransactionView, len(entries))}
 	for i, e := range entries {
-		out.Transactions[i] = viewEntry(e, f.Account)
+		if out.Transactions[i], err = viewEntry(ctx, rx, e, f.Account); err != nil {
+			return out, err
+		}
 	}
 	if len(entries) == in.Limit {
 		out.Next = strconv.FormatInt(entries[len(entries)-1].Seq, 10)
 	}
-	return out, err
+	return out, nil
 }
 
-func viewEntry(e billing.Entry, of billing.AccountID) TransactionView {
+func viewEntry(ctx context.Context, rx Rx, e billing.Entry, of billing.AccountID) (TransactionView, error) {
 	v := TransactionView{
 		ID: e.ID, Type: "debit", Amount: e.Amount, Reason: e.Reason, Hold: e.Pending, Ref: e.Ref, Operation: e.Operation,
 		Memo: e.Memo, KeyID: e.Key, Rail: "balance", At: stamp(e.At),
@@ -290,5 +300,19 @@ func viewEntry(e billing.Entry, of billing.AccountID) TransactionView {
 	case e.Credit == of:
 		v.Type = "credit"
 	}
-	return v
+	p, err := payment(ctx, rx, e.Transfer)
+	if p != nil {
+		a := arrival{payment: *p, hash: p.Broadcast.Hash}
+		v.Rail, v.Payment = p.Claim.Rail, a.paid()
+	}
+	return v, err
+}
+
+func walletsOf(ctx context.Context, rx Rx, principal berth.ID) ([]string, error) {
+	list, err := rx.Wallets(ctx, principal)
+	names := make([]string, len(list))
+	for i, w := range list {
+		names[i] = w.String()
+	}
+	return names, err
 }

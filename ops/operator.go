@@ -15,8 +15,9 @@ import (
 // AccountView is a principal as the operator sees it.
 type AccountView struct {
 	ID        berth.ID       `json:"id" example:"acct_0193f2a4c1d05e6f7a8b9c0d"`
-	Kind      account.Kind   `json:"kind" enum:"local,email"`
+	Kind      account.Kind   `json:"kind" enum:"local,email,wallet"`
 	Email     string         `json:"email,omitempty"`
+	Wallets   []string       `json:"wallets,omitempty"`
 	Tariff    account.Tariff `json:"tariff" enum:"retail,cost"`
 	Balance   berth.Micros   `json:"balance"`
 	Held      berth.Micros   `json:"held"`
@@ -45,7 +46,7 @@ type CreateAccountIn struct {
 
 // AccountIn names an account by id or e-mail; "local" is the local principal.
 type AccountIn struct {
-	Account string `json:"account" minLength:"1" maxLength:"254" doc:"Its id, its e-mail, or local."`
+	Account string `json:"account" minLength:"1" maxLength:"254" doc:"Its id, its e-mail, its wallet's address, or local."`
 }
 
 // CreditIn is the input of credit_account.
@@ -94,6 +95,7 @@ func operatorDoc(title, text, example string, reads bool) Doc {
 
 func (s *System) addOperator() {
 	s.addAPIKeys()
+	s.addOwnKeys()
 	s.addLedger()
 	Add(s.table, Op[CreateAccountIn, AccountView]{
 		Name: "create_account", Doc: operatorDoc("Create an account", "Make an account with an API key, which is shown once.", `{"email":"dev@example.com","credit":"25.00"}`, false),
@@ -212,8 +214,12 @@ func (s *System) viewAccount(ctx context.Context, rx Rx, p account.Principal) (A
 		return AccountView{}, err
 	}
 	live, err := rx.CountLiveServers(ctx, p.ID)
+	if err != nil {
+		return AccountView{}, err
+	}
+	wallets, err := walletsOf(ctx, rx, p.ID)
 	return AccountView{
-		ID: p.ID, Kind: p.Kind, Email: p.Email, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
+		ID: p.ID, Kind: p.Kind, Email: p.Email, Wallets: wallets, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
 		Budget: viewBudget(p.Budget, spent), Servers: live, Limit: cmp.Or(p.ServerLimit, s.catalog.Limits.Servers), Suspended: p.Suspended, CreatedAt: stamp(p.Created),
 	}, err
 }
@@ -225,9 +231,12 @@ func findAccount(ctx context.Context, rx Rx, name string) (account.Principal, er
 	if id, err := berth.ParseID(berth.PrefixAccount, name); err == nil {
 		return rx.Principal(ctx, id)
 	}
+	if w, err := berth.ParseWallet(name); err == nil {
+		return rx.PrincipalByWallet(ctx, w)
+	}
 	email, err := account.ParseEmail(name)
 	if err != nil {
-		return account.Principal{}, wrongField("account", "neither an id (acct_…), nor an e-mail address, nor local")
+		return account.Principal{}, wrongField("account", "neither an id (acct_…), nor an e-mail address, nor a wallet (0x…), nor local")
 	}
 	return rx.PrincipalByEmail(ctx, email)
 }

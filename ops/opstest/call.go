@@ -68,7 +68,7 @@ func (w *World) Subject(p Principal, prefix string) berth.ID {
 		w.Settle()
 		return res.Action
 	case berth.PrefixAPIKey:
-		res := w.Must(Operator, "create_api_key", Args{"account": string(p.ID)})
+		res := w.Must(p.Creds, "mint_api_key", nil)
 		return res.Out.(ops.APIKeyView).ID
 	}
 	w.t.Fatalf("no way to make a %s", prefix)
