@@ -1,6 +1,7 @@
 package mpp_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"testing"
 
@@ -36,4 +37,13 @@ func feePayerOf(t *testing.T, raw []byte) common.Address {
 		t.Fatal(err)
 	}
 	return payer
+}
+
+func unbase64(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

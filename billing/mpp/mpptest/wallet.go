@@ -134,6 +134,26 @@ func (w *Wallet) Pay(header string) ([]byte, error) {
 	return w.answer(challenge, request)
 }
 
+// ProveFor answers a challenge of nothing for another account, whose access key
+// the wallet's is, with a signature that doesn't name the account.
+func (w *Wallet) ProveFor(account common.Address, header string) ([]byte, error) {
+	c, err := ParseChallenge(header)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := c["id"].(string)
+	realm, _ := c["realm"].(string)
+	signature, err := w.prove(account, ChainID, id, realm)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{
+		"challenge": c,
+		"payload":   map[string]any{"type": "proof", "signature": "0x" + hex.EncodeToString(signature)},
+		"source":    fmt.Sprintf("did:pkh:eip155:%d:%s", ChainID, account.Hex()),
+	})
+}
+
 // PayNative answers a challenge as MCP shows it: the JSON of a credential whose
 // challenge has its request as an object.
 func (w *Wallet) PayNative(challenge map[string]any) ([]byte, error) {
@@ -162,7 +182,7 @@ func (w *Wallet) answer(challenge, request map[string]any) ([]byte, error) {
 	var body []byte
 	var err error
 	if amount == "0" {
-		body, err = w.prove(int64(chain), id, realm)
+		body, err = w.prove(w.Account(), int64(chain), id, realm)
 	} else {
 		payload["type"] = "transaction"
 		body, err = w.transfer(int64(chain), id, realm, amount, request, details["feePayer"] == true)
@@ -276,11 +296,11 @@ func (w *Wallet) signature(digest common.Hash) ([]byte, error) {
 }
 
 // prove signs an EIP-712 proof.
-func (w *Wallet) prove(chain int64, id, realm string) ([]byte, error) {
+func (w *Wallet) prove(account common.Address, chain int64, id, realm string) ([]byte, error) {
 	text := func(s string) []byte { return crypto.Keccak256([]byte(s)) }
 	version, body := "3", [][]byte{
 		text("Proof(address account,string challengeId,string realm)"),
-		common.LeftPadBytes(w.Account().Bytes(), 32), text(id), text(realm),
+		common.LeftPadBytes(account.Bytes(), 32), text(id), text(realm),
 	}
 	if w.Bare {
 		version, body = "1", [][]byte{text("Proof(string challengeId)"), text(id)}
