@@ -44,6 +44,9 @@ func (h *Host) Check(ctx context.Context) Report {
 	if m := h.machine(id); err == nil && m != nil {
 		r.Shells, r.Mode = true, m.disk.spawner.ids.mode
 		r.Notes = notes(r, m.group)
+		if m.lacks != "" {
+			r.Notes = append(r.Notes, m.lacks)
+		}
 	}
 	if removeErr := h.Remove(context.WithoutCancel(ctx), id); err == nil {
 		err = removeErr

@@ -350,6 +350,27 @@ func TestForwardedPortIsInsideTheDroplet(t *testing.T) {
 	}
 }
 
+func TestSignalsOfTheClient(t *testing.T) {
+	l := newLab(t)
+	s := l.spec("signals")
+	l.start(s)
+	session, err := l.client(s).NewSession()
+	check(t, err)
+	defer session.Close()
+	out, err := session.StdoutPipe()
+	check(t, err)
+	check(t, session.Start("trap 'echo heard; exit 5' USR1; echo ready; while :; do sleep 0.02; done"))
+	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
+	check(t, err)
+	check(t, session.Signal(ssh.SIGUSR1))
+	b, err := io.ReadAll(out)
+	check(t, err)
+	var exit *ssh.ExitError
+	if err := session.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 5 || !strings.Contains(string(b), "heard\n") {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
 func TestTerminalInside(t *testing.T) {
 	l := newLab(t)
 	s := l.spec("tty")

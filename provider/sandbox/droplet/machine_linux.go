@@ -35,6 +35,7 @@ type machine struct {
 	relay    *relay
 	group    *cgroup
 	meter    meter
+	lacks    string // what it goes without on this machine, in plain words
 	log      *slog.Logger
 	stopping atomic.Bool   // the host wants it off
 	ended    chan struct{} // closed when nothing is left of it
@@ -147,6 +148,7 @@ func (m *machine) answer() error {
 	case answer.Op != control.Ready:
 		return fmt.Errorf("PID 1 answers %q", answer.Op)
 	}
+	m.lacks = answer.Error
 	return nil
 }
 

@@ -28,6 +28,8 @@ func Main() {
 		os.Exit(sshd.ServeSFTP())
 	case guest.HTTPName:
 		os.Exit(guest.ServeFiles(os.Args[1:]))
+	case guest.SudoName:
+		os.Exit(guest.AskSudo(os.Args[1:]))
 	case filesName:
 		if err := workOnFiles(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -49,6 +49,7 @@ type User struct {
 	HashedPassword string `yaml:"hashed_passwd"`
 	PlainPassword  string `yaml:"plain_text_passwd"`
 	LockPassword   Switch `yaml:"lock_passwd"`
+	Sudo           Rules  `yaml:"sudo"` // lines of sudoers, without the name
 	NoCreateHome   bool   `yaml:"no_create_home"`
 	System         bool   `yaml:"system"`
 }
@@ -246,6 +247,17 @@ type Lines []string
 
 // UnmarshalYAML reads either form.
 func (l *Lines) UnmarshalYAML(n *yaml.Node) error { return texts(n, "\n", (*[]string)(l)) }
+
+// Rules is a list of texts, one text, or false for none.
+type Rules []string
+
+// UnmarshalYAML reads all forms.
+func (r *Rules) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && (n.Tag == "!!bool" || n.Tag == "!!null") {
+		return nil
+	}
+	return texts(n, "\n", (*[]string)(r))
+}
 
 func texts(n *yaml.Node, separator string, out *[]string) error {
 	if n.Kind != yaml.ScalarNode {

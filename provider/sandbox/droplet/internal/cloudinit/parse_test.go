@@ -198,3 +198,29 @@ func FuzzParse(f *testing.F) {
 		d.Config.Passwords()
 	})
 }
+
+func TestGroupsAndRules(t *testing.T) {
+	for in, want := range map[string]Groups{
+		"groups: [adm, {web: [ann, bob]}]": {{Name: "adm"}, {"web", List{"ann", "bob"}}},
+		"groups: adm, web":                 {{Name: "adm"}, {Name: "web"}},
+		"groups: {web: ann}":               {{"web", List{"ann"}}},
+	} {
+		if diff := cmp.Diff(want, Parse([]byte("#cloud-config\n"+in+"\n")).Config.Groups); diff != "" {
+			t.Errorf("%s: %s", in, diff)
+		}
+	}
+	for in, want := range map[string]Rules{
+		`"ALL=(ALL) NOPASSWD:ALL"`: {"ALL=(ALL) NOPASSWD:ALL"},
+		"[a, b]":                   {"a", "b"},
+		"false":                    nil,
+		"null":                     nil,
+	} {
+		got := Parse([]byte("#cloud-config\nusers: [{name: ann, sudo: " + in + "}]\n")).Config.Users
+		if len(got) != 1 {
+			t.Fatalf("%s: %v", in, got)
+		}
+		if diff := cmp.Diff(want, got[0].Sudo); diff != "" {
+			t.Errorf("%s: %s", in, diff)
+		}
+	}
+}

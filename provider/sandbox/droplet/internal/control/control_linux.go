@@ -48,7 +48,7 @@ type Message struct {
 	Remote netip.AddrPort  `json:"remote,omitzero"` // Connect: the client's address
 	Local  netip.AddrPort  `json:"local,omitzero"`  // Connect: the address that the client connected to
 	Step   string          `json:"step,omitempty"`  // Failed: the step of the boot
-	Error  string          `json:"error,omitempty"`
+	Error  string          `json:"error,omitempty"` // Failed: why; Ready: what the droplet goes without
 	Errno  int             `json:"errno,omitempty"` // Failed: the system error, if it was one
 	Config json.RawMessage `json:"config,omitempty"`
 }

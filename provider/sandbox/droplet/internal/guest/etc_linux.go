@@ -148,6 +148,14 @@ func writeSystemFiles() error {
 			return fmt.Errorf("%s: %w", program, err)
 		}
 	}
+	return link(HTTPName, "/usr/local/bin/"+SudoName)
+}
+
+// link makes a symbolic link where there is nothing.
+func link(target, name string) error {
+	if err := os.Symlink(target, name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	return nil
 }
 

@@ -49,20 +49,6 @@ func newFirstBoot(c Config, r *reaper) (*firstBoot, error) {
 	}, nil
 }
 
-// goWithout notes in the boot's log what this kernel can't do and a droplet can be without.
-func goWithout(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	log, openErr := os.OpenFile(eventLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if openErr != nil {
-		return openErr
-	}
-	defer log.Close()
-	slog.New(slog.NewTextHandler(log, nil)).Warn("there is no "+what, "error", err)
-	return nil
-}
-
 // attempt logs what can't be done.
 func (b *firstBoot) attempt(what string, err error) {
 	if err != nil {
@@ -102,6 +88,7 @@ func (b *firstBoot) configure() error {
 		}
 		b.attempt("user "+u.Name, addUser(u))
 	}
+	b.attempt("sudoers", writeSudoers(c.Users))
 	b.attempt("keys of root", authorize("/root", 0, 0, append(b.config.AuthorizedKeys, c.AuthorizedKeys...)))
 	b.setPasswords()
 	b.attempt("ssh settings", writeSSHSettings(c))
@@ -276,7 +263,7 @@ func (b *firstBoot) execute(out *os.File, path string) (syscall.WaitStatus, erro
 		return 0, err
 	}
 	defer null.Close()
-	ended, err := b.reaper.start(&exec.Cmd{
+	_, ended, err := b.reaper.start(&exec.Cmd{
 		Path: path, Args: []string{path}, Dir: "/", Stdin: null, Stdout: out, Stderr: out,
 		Env: []string{
 			"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=" + loginShell(), "PATH=" + sshd.Path, "LANG=C.UTF-8",

@@ -85,7 +85,7 @@ func Init(args []string) {
 	case StageBuild:
 		err = build()
 	case stageRun:
-		err = runAgain()
+		err = runAgain(args[1])
 	default:
 		err = fmt.Errorf("%s is started by its host only", Name)
 	}
@@ -130,10 +130,10 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	confined := false
+	confined, lacks := false, ""
 	config, err := receive(host)
 	if err == nil {
-		err = prepare(config)
+		lacks, err = prepare(config)
 	}
 	if err == nil {
 		if confined, err = confine(); err != nil {
@@ -144,7 +144,7 @@ func build() error {
 		err = inOrder([]step{{"limit sockets", limitSockets}})
 	}
 	if err == nil && !confined {
-		err = next(Name, stageRun)
+		err = next(Name, stageRun, lacks)
 	}
 	if err != nil {
 		return errors.Join(err, host.Send(failure(err), nil))
@@ -152,7 +152,7 @@ func build() error {
 	if err := unix.Close(controlFD); err != nil {
 		return err
 	}
-	return supervise(host)
+	return supervise(host, lacks)
 }
 
 func failure(err error) control.Message {
@@ -199,18 +199,22 @@ func inOrder(steps []step) error {
 	return nil
 }
 
-func prepare(c Config) error {
+// prepare also says what this kernel lacks that a droplet can be without.
+func prepare(c Config) (lacks string, err error) {
 	unix.Umask(0o022)
 	if err := buildRoot(); err != nil {
-		return err
+		return "", err
 	}
-	return inOrder([]step{
+	err = inOrder([]step{
 		{"set the host name", func() error { return setHostname(c) }},
 		{"bring up the loopback network", loopbackUp},
-		{"lead to the metadata service", func() error { return goWithout("metadata service", prepareMetadata()) }},
 		{"forbid nested user namespaces", func() error {
 			return os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
 		}},
 		{"set limits", func() error { return setLimits(c) }},
 	})
+	if metadataErr := prepareMetadata(); metadataErr != nil {
+		lacks = "droplets have no metadata service: the kernel's packet filter can't be used (" + metadataErr.Error() + ")"
+	}
+	return lacks, err
 }

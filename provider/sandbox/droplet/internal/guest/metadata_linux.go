@@ -33,7 +33,7 @@ type Metadata struct {
 }
 
 // prepareMetadata makes the metadata address lead to PID 1. That there is no such service here keeps no droplet from
-// booting: the error is told in its log.
+// booting: the host is told about it.
 func prepareMetadata() error {
 	if err := addAddress("lo:metadata", metadataAddr); err != nil {
 		return err

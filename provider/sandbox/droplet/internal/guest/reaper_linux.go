@@ -33,17 +33,18 @@ func (r *reaper) withoutStarts(do func() error) error {
 	return do()
 }
 
-// start starts a command; its end arrives on the channel. Starting and reaping exclude each other, so that no child ends
-// unseen before it is known.
-func (r *reaper) start(cmd *exec.Cmd) (<-chan syscall.WaitStatus, error) {
+// start starts a command and returns its process's id; its end arrives on the channel. Starting and reaping exclude each
+// other, so that no child ends unseen before it is known.
+func (r *reaper) start(cmd *exec.Cmd) (pid int, ended <-chan syscall.WaitStatus, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	ended := make(chan syscall.WaitStatus, 1)
-	r.waiting[cmd.Process.Pid] = ended
-	return ended, cmd.Process.Release()
+	pid = cmd.Process.Pid // which Release forgets
+	end := make(chan syscall.WaitStatus, 1)
+	r.waiting[pid] = end
+	return pid, end, cmd.Process.Release()
 }
 
 func (r *reaper) loop() {

@@ -33,6 +33,7 @@ const SFTPName = "berth-sftp"
 type supervisor struct {
 	config Config
 	host   *control.Conn
+	lacks  string // what this kernel does not allow, for the host to tell
 	reaper *reaper
 	server *sshd.Server
 	log    *slog.Logger // who logged in, or did not
@@ -40,17 +41,17 @@ type supervisor struct {
 }
 
 // runAgain begins the last stage in a new execution.
-func runAgain() error {
+func runAgain(lacks string) error {
 	host, err := control.Open(os.NewFile(controlFD, "control"))
 	if err != nil {
 		return err
 	}
-	return supervise(host)
+	return supervise(host, lacks)
 }
 
 // supervise is the last stage. It ends the process, or returns why the droplet can't come up.
-func supervise(host *control.Conn) error {
-	s := &supervisor{host: host, reaper: newReaper(), halt: make(chan int, 1)}
+func supervise(host *control.Conn, lacks string) error {
+	s := &supervisor{host: host, lacks: lacks, reaper: newReaper(), halt: make(chan int, 1)}
 	if err := s.boot(); err != nil {
 		return errors.Join(err, host.Send(failure(err), nil))
 	}
@@ -88,12 +89,13 @@ func (s *supervisor) boot() error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	go s.obeySignals(signals)
 	go s.obeyHost()
-	if err := s.host.Send(control.Message{Op: control.Ready}, nil); err != nil {
+	if err := s.host.Send(control.Message{Op: control.Ready, Error: s.lacks[:min(len(s.lacks), control.MaxReport/2)]}, nil); err != nil {
 		return err
 	}
 	go watchPorts(s.host, s.log)
 	go s.serveInside()
 	first.attempt("metadata service", serveMetadata(s.config))
+	first.attempt("sudo", s.serveSudo())
 	go func() {
 		first.runCommands()
 		debug.FreeOSMemory()

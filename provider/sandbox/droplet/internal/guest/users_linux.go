@@ -274,6 +274,21 @@ func authorize(home string, uid, gid int, keys []string) error {
 	return errors.Join(err, chown(dir, uid, gid), chown(file, uid, gid))
 }
 
+// writeSudoers keeps the users' rules where cloud-init does. An earlier instance's are gone then.
+func writeSudoers(users []cloudinit.User) error {
+	const file = "/etc/sudoers.d/90-cloud-init-users"
+	var text strings.Builder
+	for _, u := range users {
+		for _, rule := range u.Sudo {
+			fmt.Fprintln(&text, u.Name, strings.TrimSpace(rule))
+		}
+	}
+	if text.Len() == 0 {
+		return os.RemoveAll(file)
+	}
+	return replace(file, text.String(), 0o440)
+}
+
 // setShadow sets the field with the password's hash.
 func setShadow(name, hash string) error {
 	if strings.ContainsAny(hash, ":\n") {

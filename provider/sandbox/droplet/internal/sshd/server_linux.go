@@ -22,8 +22,8 @@ const (
 type Server struct {
 	Root string // where etc and home folders are: "/" in a droplet
 	Keys []ssh.Signer
-	// Start starts a command as a child of this process, and reports its end.
-	Start func(*exec.Cmd) (<-chan syscall.WaitStatus, error)
+	// Start starts a command as a child of this process, says its id, and reports its end.
+	Start func(*exec.Cmd) (pid int, ended <-chan syscall.WaitStatus, err error)
 	// SFTP is the command, with its name as first word, that serves SFTP on its standard input and output.
 	SFTP []string
 

@@ -214,9 +214,9 @@ func (s *session) start(cmd *exec.Cmd) bool {
 func (s *session) launch(cmd *exec.Cmd) (<-chan syscall.WaitStatus, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ended, err := s.server.Start(cmd)
+	pid, ended, err := s.server.Start(cmd)
 	if err == nil {
-		s.pid = cmd.Process.Pid
+		s.pid = pid
 	}
 	return ended, err
 }

@@ -49,16 +49,16 @@ func newSigner(t *testing.T) ssh.Signer {
 	return s
 }
 
-func startPlain(cmd *exec.Cmd) (<-chan syscall.WaitStatus, error) {
+func startPlain(cmd *exec.Cmd) (int, <-chan syscall.WaitStatus, error) {
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	ended := make(chan syscall.WaitStatus, 1)
 	go func() {
 		state, _ := cmd.Process.Wait()
 		ended <- state.Sys().(syscall.WaitStatus)
 	}()
-	return ended, nil
+	return cmd.Process.Pid, ended, nil
 }
 
 // fixture is a server with one account, "ann", who is the user that runs the test.
