@@ -203,6 +203,9 @@ func (c *Cloud) Start(ctx context.Context) error {
 			"failed", report.Step, "reason", report.Reason)
 		c.machines = shellless{&Empty{}, c.machines}
 	}
+	for _, note := range report.Notes {
+		c.log.Info("droplets have a limit on this machine", "note", note)
+	}
 	var boots []droplet.Spec
 	for id, d := range c.state.Droplets {
 		if d.Pending == 0 && d.Status == statusActive {

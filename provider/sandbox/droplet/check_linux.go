@@ -69,13 +69,13 @@ func notes(r Report, g *cgroup) []string {
 	if r.Mode != modeRoot {
 		all = append(all, fmt.Sprintf("ports below 1024 appear at the port plus %d", unprivilegedShift))
 	}
-	for name, without := range map[string]string{
-		"memory": "memory is bounded for each process, not for a droplet as a whole",
-		"pids":   "processes are bounded by resource limits for each user of a droplet",
-		"cpu":    "processor time is not bounded",
+	for _, c := range []struct{ name, without string }{
+		{"memory", "memory is bounded for each process, not for a droplet as a whole"},
+		{"pids", "processes are bounded by resource limits for each user of a droplet"},
+		{"cpu", "processor time is not bounded"},
 	} {
-		if !g.has(name) {
-			all = append(all, without+": this process may not use the "+name+" control group")
+		if !g.has(c.name) {
+			all = append(all, c.without+": this process may not use the "+c.name+" control group")
 		}
 	}
 	return all
