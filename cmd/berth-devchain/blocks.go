@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -39,11 +41,22 @@ func (c *chain) makeBlocks() {
 	}
 }
 
-// makeBlock makes a block of what is in the pool.
+// makeBlock makes a block of what is in the pool, and has it on disk where the
+// chain is kept: the database would hold it back for a while.
 func (c *chain) makeBlock() {
 	c.making.Lock()
 	defer c.making.Unlock()
 	c.beacon.Commit()
+	c.persist()
+}
+
+func (c *chain) persist() {
+	if c.set.data == "" {
+		return
+	}
+	if err := c.eth.ChainDb().SyncKeyValue(); err != nil {
+		fmt.Fprintln(os.Stderr, "berth-devchain: keep a block:", err)
+	}
 }
 
 // waitForClock waits while the chain's clock leads too far. It is false where
@@ -93,6 +106,7 @@ func (k *control) IncreaseTime(seconds hexutil.Uint64) (string, error) {
 	if err := k.chain.beacon.AdjustTime(leap); err != nil {
 		return "", err
 	}
+	k.chain.persist()
 	k.chain.leap.Add(int64(leap))
 	return seconds.String(), nil
 }
