@@ -79,6 +79,13 @@ func (c *Cloud) createDroplets(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if err := c.admit(&req); err != nil {
+		return reply{}, err
+	}
+	data, err := c.keepUserData(req.UserData)
+	if err != nil {
+		return reply{}, err
+	}
 	var views []dropletView
 	var links []object
 	err = c.begin(func(s *state) ([]*actionRow, error) {
@@ -86,6 +93,7 @@ func (c *Cloud) createDroplets(r *http.Request) (reply, error) {
 		if err != nil {
 			return nil, err
 		}
+		blank.Data = data
 		begun, err := c.create(s, blank, names)
 		s.attachAll(req.Volumes, begun)
 		for _, a := range begun {
@@ -95,6 +103,7 @@ func (c *Cloud) createDroplets(r *http.Request) (reply, error) {
 		return begun, err
 	})
 	if err != nil {
+		c.dropUserData(data)
 		return reply{}, err
 	}
 	body := object{"links": object{"actions": links}}
@@ -138,9 +147,6 @@ func checkName(name string) error {
 // plan checks a request and makes the droplet that it asks for, with no name,
 // id or address yet.
 func (c *Cloud) plan(s *state, req *createRequest, count int) (dropletRow, error) {
-	if err := c.admit(req); err != nil {
-		return dropletRow{}, err
-	}
 	size := c.catalog.size(req.Size)
 	if size == nil {
 		return dropletRow{}, unprocessable(msgSize)

@@ -30,9 +30,11 @@ type dropletRow struct {
 	Status   string     `json:"status"`
 	Addr     netip.Addr `json:"addr"`
 	VPC      string     `json:"vpc,omitempty"`
-	Private  netip.Addr `json:"private"` // in the VPC
-	UserData string     `json:"user_data,omitempty"`
-	Keys     []string   `json:"keys,omitempty"` // public keys for root
+	Private  netip.Addr `json:"private"`             // in the VPC
+	UserData string     `json:"-"`                   // from the file that Data names
+	Data     string     `json:"data,omitempty"`      // see keepUserData
+	Inline   string     `json:"user_data,omitempty"` // of older states: the data itself
+	Keys     []string   `json:"keys,omitempty"`      // public keys for root
 	Features []string   `json:"features"`
 	Tags     []string   `json:"tags,omitempty"`
 	Created  time.Time  `json:"created"`

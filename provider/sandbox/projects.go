@@ -2,8 +2,8 @@ package sandbox
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +76,8 @@ func (s *state) project(r *http.Request) (*projectRow, error) {
 	}
 	return p, nil
 }
+
+var urnPattern = regexp.MustCompile(`^do:[a-z0-9]+:[^:].*$`)
 
 // urn names a resource among all of an account.
 func urn(kind, id string) string { return "do:" + kind + ":" + id }
@@ -332,8 +334,8 @@ func (c *Cloud) deleteProject(r *http.Request) (reply, error) {
 // assignmentView is a resource in a project as the API shows it.
 type assignmentView struct {
 	URN      string `json:"urn"`
-	Assigned string `json:"assigned_at"`
-	Links    object `json:"links"`
+	Assigned string `json:"assigned_at,omitempty"`
+	Links    object `json:"links,omitempty"`
 	Status   string `json:"status"`
 }
 
@@ -361,8 +363,8 @@ func (c *Cloud) listProjectResources(r *http.Request) (reply, error) {
 	})
 }
 
-// assignResources moves resources into a project: all of them, or none where
-// one does not exist.
+// assignResources moves resources into a project. Of one that does not exist the
+// answer says so, and the others are moved.
 func (c *Cloud) assignResources(r *http.Request) (reply, error) {
 	var body struct {
 		Resources []string `json:"resources"`
@@ -373,27 +375,29 @@ func (c *Cloud) assignResources(r *http.Request) (reply, error) {
 	if len(body.Resources) > maxAssigned {
 		return reply{}, unprocessable("resources must be at most %d", maxAssigned)
 	}
+	for _, name := range body.Resources {
+		if !urnPattern.MatchString(name) {
+			return reply{}, unprocessable("%.80q is no URN, such as do:droplet:1", name)
+		}
+	}
 	return c.writing(http.StatusOK, func(s *state) (object, error) {
 		p, err := s.project(r)
 		if err != nil {
 			return nil, err
 		}
-		var all []resource
+		shown := []assignmentView{}
 		for _, name := range body.Resources {
 			res, ok := s.resource(name)
 			if !ok {
-				return nil, &refusal{status: http.StatusNotFound, id: "not_found", message: fmt.Sprintf("resource %.80q not found", name)}
+				shown = append(shown, assignmentView{URN: name, Status: "not_found"})
+				continue
 			}
-			all = append(all, res)
-		}
-		shown := []assignmentView{}
-		for i, res := range all {
 			status := "assigned"
 			if s.projectOf(res.urn) == p {
 				status = "already_assigned"
 			}
 			s.assign(res.urn, p, c.now())
-			if kind, ip, _ := strings.Cut(strings.TrimPrefix(body.Resources[i], "do:"), ":"); s.ReservedIPs[ip] != nil {
+			if kind, ip, _ := strings.Cut(strings.TrimPrefix(name, "do:"), ":"); s.ReservedIPs[ip] != nil {
 				s.ReservedIPs[ip].Kind, res.shown = kind, urn(kind, ip)
 			}
 			shown = append(shown, assignment(r, res, p.Assigned[res.urn], status))

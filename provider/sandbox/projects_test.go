@@ -59,8 +59,12 @@ func TestProjects(t *testing.T) {
 	}
 	_, err = projects.Delete(t.Context(), p.ID)
 	refused(t, err, http.StatusPreconditionFailed, "cannot delete a project with resources. move or remove the resources first")
-	_, _, err = projects.AssignResources(t.Context(), p.ID, "do:droplet:7")
-	refused(t, err, http.StatusNotFound, `resource "do:droplet:7" not found`)
+	missing, _, err := projects.AssignResources(t.Context(), p.ID, "do:droplet:7", d)
+	if err != nil || len(missing) != 2 || missing[0].Status != "not_found" || missing[1].Status != "already_assigned" {
+		t.Errorf("assigning what does not exist: %v, %v", missing, err)
+	}
+	_, _, err = projects.AssignResources(t.Context(), p.ID, "droplet 7")
+	refused(t, err, http.StatusUnprocessableEntity, `"droplet 7" is no URN, such as do:droplet:1`)
 	if _, _, err := projects.AssignResources(t.Context(), "default", v.URN(), ip); err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,7 @@ func Open(o Options) (*Cloud, error) {
 	if err := c.state.furnish(c.now()); err != nil {
 		return nil, err
 	}
-	if err := c.sweepImages(); err != nil {
+	if err := errors.Join(c.sweepImages(), c.loadUserData()); err != nil {
 		return nil, err
 	}
 	if c.machines == nil {

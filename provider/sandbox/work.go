@@ -140,8 +140,9 @@ func (c *Cloud) carryOut(id int) {
 	} else {
 		err = c.finish(a, done, err)
 	}
-	if a.Type == typeDestroy {
+	if a.Type == typeDestroy && err == nil {
 		c.redirect()
+		c.dropUserData(d.Data)
 	}
 	if err != nil {
 		c.log.Error("an action's end was not saved", "action", a.ID, "type", a.Type, "error", err)
