@@ -16,8 +16,9 @@ import (
 )
 
 // Document is the OpenAPI 3.1 description of every route of the table that
-// agents may use.
-func Document(table *ops.Table, version string) *huma.OpenAPI {
+// agents may use. Terms are offers of the rails by which wallets pay, of which
+// only the kind matters here.
+func Document(table *ops.Table, version string, terms ...berth.Challenge) *huma.OpenAPI {
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -38,7 +39,11 @@ func Document(table *ops.Table, version string) *huma.OpenAPI {
 			continue // served on this machine's socket only
 		}
 		for _, route := range op.Routes {
-			doc.AddOperation(describe(op, route, problem))
+			o := describe(op, route, problem)
+			if info := paymentInfo(op, terms); info != nil {
+				o.Extensions = map[string]any{"x-payment-info": info}
+			}
+			doc.AddOperation(o)
 		}
 	}
 	return doc
@@ -205,8 +210,16 @@ var inputFailures = map[string][]berth.Code{
 }
 
 func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {
-	doc := Document(a.System.Table(), a.Version)
+	terms, err := a.System.PaymentTerms()
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	doc := Document(a.System.Table(), a.Version, terms...)
 	doc.Servers = []*huma.Server{{URL: a.base(r)}}
+	doc.Extensions = map[string]any{"x-service-info": map[string]any{
+		"categories": []string{"compute"}, "docs": map[string]string{"llms": a.base(r) + "/llms.txt", "homepage": a.base(r)},
+	}}
 	text, err := json.Marshal(doc)
 	if err != nil {
 		a.fail(w, r, err)

@@ -94,6 +94,47 @@ func demandPayment(h http.Header, p *Problem, d *berth.Demand) {
 	}
 }
 
+// paymentInfo says how an operation can be paid by a wallet, as MPP's discovery
+// has it (draft-payment-discovery-00); nil where that is not needed or not taken.
+// Prices depend on the request, so a paid operation names none.
+func paymentInfo(op *ops.Operation, terms []berth.Challenge) map[string]any {
+	if len(terms) == 0 || op.Access != ops.Identified {
+		return nil
+	}
+	var amount any = "0"
+	if op.Priced {
+		amount = nil
+	}
+	var offers []map[string]any
+	for _, c := range terms {
+		switch c.Rail {
+		case "mpp":
+			offer := map[string]any{"method": c.Payload["method"], "intent": c.Payload["intent"], "amount": amount}
+			if request, ok := c.Payload["request"].(map[string]any); ok {
+				offer["currency"] = request["currency"]
+			}
+			offers = append(offers, offer)
+		case "x402":
+			for _, entry := range listOf(c.Payload["accepts"]) {
+				offers = append(offers, map[string]any{
+					"method": "x402", "intent": "charge", "scheme": entry["scheme"], "network": entry["network"],
+					"currency": entry["asset"], "amount": amount,
+				})
+			}
+		}
+	}
+	return map[string]any{"offers": offers}
+}
+
+// listOf are the objects of a JSON list, of whatever type a rail made it.
+func listOf(v any) (list []map[string]any) {
+	b := jsonOf(v)
+	if json.Unmarshal(b, &list) != nil {
+		return nil
+	}
+	return list
+}
+
 // settlement is x402's answer about a payment.
 type settlement struct {
 	Success     bool   `json:"success"`

@@ -35,6 +35,8 @@ type Fleet interface {
 type Options struct {
 	Fleet  Fleet
 	Prune  func(context.Context) error // forgets what is past its time; nil for nothing
+	// Payments follows what wallets have paid; nil for nothing.
+	Payments func(context.Context) error
 	Log    *slog.Logger
 	Expire time.Duration // between two looks at leases and retention; 1 second if zero
 	Sweep  time.Duration // between two comparisons with the provider; 5 minutes if zero
@@ -104,6 +106,9 @@ func (q *Queue) config() *river.Config {
 		{name: "reconcile", every: q.o.Sweep, run: q.o.Fleet.Reconcile},
 		{name: "refresh", every: 10 * time.Minute, run: q.o.Fleet.Refresh, first: true},
 		{name: "scan", every: 30 * time.Second, run: q.scan},
+	}
+	if q.o.Payments != nil {
+		tasks = append(tasks, task{name: "payments", every: 2 * time.Second, run: q.o.Payments})
 	}
 	if q.o.Prune != nil {
 		tasks = append(tasks, task{name: "prune", every: time.Hour, run: q.o.Prune})

@@ -19,6 +19,14 @@ const (
 	grace = time.Minute
 )
 
+// PaymentTerms are offers of the rails by which wallets pay, as samples of their
+// kinds; empty where wallets can't pay.
+func (s *System) PaymentTerms() ([]berth.Challenge, error) {
+	return s.cashier.Offers(billing.Ask{
+		Operation: "create_server", Amount: berth.Dollar, Realm: "localhost", Resource: "http://localhost/", At: s.now(),
+	})
+}
+
 // FollowPayments sees to the payments whose request has ended without an
 // outcome: what left is followed until it has arrived, and then credited to its
 // payer, or can't arrive any more. What never left is never sent: its payer may

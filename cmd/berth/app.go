@@ -19,6 +19,7 @@ import (
 
 	"berth"
 	"berth/account"
+	"berth/billing"
 	"berth/fleet"
 	"berth/jobs"
 	"berth/ops"
@@ -40,6 +41,7 @@ type app struct {
 	queue   *jobs.Queue
 	system  *ops.System
 	front   *tools.Front
+	rails   *rails
 	ready   atomic.Bool
 	starter sync.Once
 	started chan error
@@ -90,6 +92,9 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	if err != nil {
 		return err
 	}
+	if a.rails, err = openRails(env, s.Devchain, a.vault, a.log); err != nil {
+		return err
+	}
 	pace := fleet.CloudPace()
 	if a.cloud != nil {
 		pace = fleet.SandboxPace()
@@ -101,8 +106,11 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 		Now:  time.Now, Log: a.log, Deployment: deployment, Pace: pace,
 		Process: "embedded", // one process holds the data directory's lock
 	})
-	a.queue = jobs.New(jobs.Options{Fleet: f, Log: a.log, Prune: a.prune})
-	a.system = ops.New(ops.Options{Store: a.db.Ops(), Fleet: f, Catalog: catalog, Hands: a.pool, Now: time.Now, Log: a.log})
+	a.system = ops.New(ops.Options{
+		Store: a.db.Ops(), Fleet: f, Catalog: catalog, Hands: a.pool, Now: time.Now, Log: a.log,
+		Cashier: billing.NewCashier(a.db.Payments(), a.rails.list(), time.Now, a.log),
+	})
+	a.queue = jobs.New(jobs.Options{Fleet: f, Log: a.log, Prune: a.prune, Payments: a.payments})
 	srv, err := tools.NewServer(a.system, version())
 	if err != nil {
 		return err
@@ -220,7 +228,18 @@ func (a *app) start(ctx context.Context) error {
 			return fmt.Errorf("start the sandbox: %w", err)
 		}
 	}
+	if err := a.rails.check(ctx); err != nil {
+		return err
+	}
 	return a.queue.Start(ctx)
+}
+
+// payments sees to payments whose requests have ended.
+func (a *app) payments(ctx context.Context) error {
+	if len(a.rails.checked) == 0 {
+		return nil
+	}
+	return errors.Join(a.rails.check(ctx), a.system.FollowPayments(ctx))
 }
 
 // checkReady tells whether calls can be served well.
@@ -241,7 +260,10 @@ func (a *app) prune(ctx context.Context) error {
 		if _, err := tx.DeleteAnswers(ctx, now.Add(-answersKept)); err != nil {
 			return err
 		}
-		_, err := tx.DeleteQuotes(ctx, now.Add(-24*time.Hour))
+		if _, err := tx.DeleteQuotes(ctx, now.Add(-24*time.Hour)); err != nil {
+			return err
+		}
+		_, err := tx.DeleteProofs(ctx, now)
 		return err
 	})
 }

@@ -26,6 +26,7 @@ type settings struct {
 	PublicURL string `name:"public-url" help:"URL by which agents reach this server. Default: as each request names it." env:"BERTH_PUBLIC_URL" placeholder:"URL"`
 	Catalog   string `help:"Price list (YAML) instead of the built-in one." env:"BERTH_CATALOG" placeholder:"FILE" type:"path"`
 	Budget    string `help:"USD that the local principal may ever spend. Default: 10.00, or what it was given before." env:"BERTH_BUDGET" placeholder:"USD"`
+	Devchain  string `help:"URL of a berth-devchain: wallets pay with play money, over x402." env:"BERTH_DEVCHAIN" placeholder:"URL"`
 	RateLimit int    `name:"rate-limit" help:"HTTP requests per second and address, with bursts of five seconds' worth; 0 for no limit." env:"BERTH_RATE_LIMIT" default:"100"`
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." env:"BERTH_LOG_LEVEL" default:"info" enum:"debug,info,warn,error"`
 	LogFormat string `name:"log-format" help:"text or json." env:"BERTH_LOG_FORMAT" default:"text" enum:"text,json"`
@@ -38,6 +39,7 @@ type secretsFromEnvironment struct {
 	digitalOceanURL   string
 	digitalOceanSSH   string
 	masterKey         string
+	rails             railSettings
 }
 
 func environment() secretsFromEnvironment {
@@ -46,6 +48,7 @@ func environment() secretsFromEnvironment {
 		digitalOceanURL:   os.Getenv("BERTH_DIGITALOCEAN_URL"),
 		digitalOceanSSH:   os.Getenv("BERTH_DIGITALOCEAN_SSH_PORT"),
 		masterKey:         os.Getenv("BERTH_MASTER_KEY"),
+		rails:             railEnvironment(),
 	}
 }
 
