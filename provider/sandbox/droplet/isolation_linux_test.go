@@ -233,7 +233,7 @@ func orphan() {
 	h, err := Open(Options{Dir: os.Getenv(orphanDir)})
 	if err == nil {
 		err = h.Start(context.Background(), Spec{
-			ID: "orphan", Instance: "1", Addr: testAddr(), UserData: []byte("#!/bin/sh\necho kept > /root/kept\nexec sleep 1000\n"),
+			ID: "orphan", Instance: "1", Addr: testAddr(), UserData: []byte("#cloud-config\nwrite_files: [{path: /root/kept}]\nruncmd: [exec sleep 1000]\n"),
 		})
 	}
 	if err != nil {
@@ -277,7 +277,7 @@ func TestKilledHostLeavesNothing(t *testing.T) {
 	s := l.spec("orphan")
 	s.Instance = "2" // so that it gets this test's key
 	l.start(s)
-	l.waitFor(s, "[ -e /root/kept ]")
+	l.run(s, "cat /root/kept")
 }
 
 // pidNamespaces lists the namespaces of all processes that can be seen.

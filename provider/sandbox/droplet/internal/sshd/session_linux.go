@@ -40,6 +40,8 @@ type session struct {
 	env     []string
 	window  *unix.Winsize // nil without a terminal
 	started bool
+	// answered is closed when the client knows that its command was started. It must not hear of the end before.
+	answered chan struct{}
 
 	mu     sync.Mutex // guards what follows, which ends with the command
 	master *os.File   // the terminal's end of the server
@@ -56,7 +58,7 @@ func newSession(s *Server, conn *ssh.ServerConn, a account, ch ssh.Channel) *ses
 		client := clientHost + " " + clientPort + " "
 		env = append(env, "SSH_CLIENT="+client+port, "SSH_CONNECTION="+client+host+" "+port)
 	}
-	session := &session{server: s, account: a, channel: ch, env: env}
+	session := &session{server: s, account: a, channel: ch, env: env, answered: make(chan struct{})}
 	if conn.Permissions != nil {
 		session.forced = conn.Permissions.CriticalOptions[forcedCommand]
 	}
@@ -66,9 +68,13 @@ func newSession(s *Server, conn *ssh.ServerConn, a account, ch ssh.Channel) *ses
 // serve answers requests until the client closes the channel. A terminal goes with it, other commands go on.
 func (s *session) serve(requests <-chan *ssh.Request) {
 	for r := range requests {
+		before := s.started
 		ok := s.request(r)
 		if r.WantReply {
 			r.Reply(ok, nil)
+		}
+		if s.started && !before {
+			close(s.answered)
 		}
 	}
 	s.channel.Close()
@@ -299,6 +305,7 @@ func (s *session) startPiped(cmd *exec.Cmd) error {
 
 // finish tells the client how the command ended, and closes the channel.
 func (s *session) finish(status syscall.WaitStatus) {
+	<-s.answered
 	s.mu.Lock()
 	s.pid = 0
 	s.mu.Unlock()
