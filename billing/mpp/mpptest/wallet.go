@@ -52,6 +52,15 @@ func NewWallet(seed string, now func() time.Time) *Wallet {
 	return &Wallet{key: signer.NewSignerFromKey(key), now: now}
 }
 
+// OpenWallet is the wallet with a key of 64 hex digits.
+func OpenWallet(key string, now func() time.Time) (*Wallet, error) {
+	s, err := signer.NewSigner(key)
+	if err != nil {
+		return nil, err
+	}
+	return &Wallet{key: s, now: now}, nil
+}
+
 // KeyHex is the wallet's secret, 64 hex digits.
 func (w *Wallet) KeyHex() string { return hex.EncodeToString(crypto.FromECDSA(w.key.PrivateKey())) }
 
