@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/digitalocean/godo"
 )
@@ -103,6 +104,26 @@ func TestSnapshotAndRestore(t *testing.T) {
 	}
 	if got := r.get(copied.ID).Image.ID; got != images[0].ID {
 		t.Errorf("the copy's image became %d", got)
+	}
+}
+
+// TestSnapshotIsAsOldAsItsAction holds what Terraform relies on to find a
+// snapshot: it was created when its action was started.
+func TestSnapshotIsAsOldAsItsAction(t *testing.T) {
+	at := &clock{t: testTime}
+	r := newRig(t, func(o *Options) { o.Now = at.now })
+	d := r.create("x")
+	release := r.machines.hold()
+	a, _, err := r.client.DropletActions.Snapshot(t.Context(), d.ID, "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.advance(time.Minute)
+	release()
+	r.did(actionCompleted, a, nil)
+	all, _, err := r.client.Droplets.Snapshots(t.Context(), d.ID, nil)
+	if err != nil || len(all) != 1 || all[0].Created != a.StartedAt.UTC().Format(time.RFC3339) {
+		t.Errorf("snapshots %v of an action started at %v, %v", all, a.StartedAt, err)
 	}
 }
 

@@ -34,6 +34,12 @@ func realRig(t *testing.T, dir string) *rig {
 // run runs a command in a droplet by SSH and is what it printed.
 func (r *rig) run(d *godo.Droplet, signer ssh.Signer, command string) string {
 	r.t.Helper()
+	return r.runAs(d, ssh.PublicKeys(signer), command)
+}
+
+// runAs does it for root as it is recognised by whatever.
+func (r *rig) runAs(d *godo.Droplet, auth ssh.AuthMethod, command string) string {
+	r.t.Helper()
 	addr, err := d.PublicIPv4()
 	if err != nil {
 		r.t.Fatal(err)
@@ -49,7 +55,7 @@ func (r *rig) run(d *godo.Droplet, signer ssh.Signer, command string) string {
 		r.t.Fatal(err)
 	}
 	c, channels, requests, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
-		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		User: "root", Auth: []ssh.AuthMethod{auth},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // a droplet of our own, made just now on this machine
 	})
 	if err != nil {
@@ -133,4 +139,23 @@ func TestRealDroplets(t *testing.T) {
 		}
 		r.settle()
 	})
+}
+
+// TestRealPasswordReset logs in with the password that the letter tells.
+func TestRealPasswordReset(t *testing.T) {
+	dir := t.TempDir()
+	r := realRig(t, dir)
+	d := r.create("locked-out", func(q *godo.DropletCreateRequest) { q.UserData = "#!/bin/sh\necho boot >> /root/boots\n" })
+	r.completed(r.client.DropletActions.PasswordReset(t.Context(), d.ID))
+	told := letters(t, dir)
+	if len(told) != 1 {
+		t.Fatalf("%d letters", len(told))
+	}
+	said := passwordLine.FindStringSubmatch(told[0])
+	if said == nil {
+		t.Fatalf("no password in %q", told[0])
+	}
+	if out := r.runAs(d, ssh.Password(said[1]), "id -un; wc -l < /root/boots"); out != "root\n1" {
+		t.Errorf("logged in, it says %q", out)
+	}
 }

@@ -298,7 +298,8 @@ func runSnapshot(ctx context.Context, c *Cloud, d dropletRow, a actionRow) (effe
 	return func(c *Cloud, s *state, d *dropletRow) {
 		i := &imageRow{
 			ID: a.Result, Name: a.Name, Distribution: d.Image.Distribution, Regions: []string{d.Region},
-			MinDisk: d.Disk, Bytes: stored, Droplet: d.ID, Created: c.now(),
+			MinDisk: d.Disk, Bytes: stored, Droplet: d.ID,
+			Created: a.Started, // by which Terraform finds the snapshot that its action made
 		}
 		if a.Type == typeBackup {
 			until := i.Created.Add(a.Plan.retention())
