@@ -148,12 +148,12 @@ func (g *cgroup) join(mount, own string, pid int, settings []setting) error {
 	}
 	g.dirs = append(g.dirs, dir)
 	for _, s := range settings {
-		err := os.WriteFile(filepath.Join(dir, s.file), []byte(s.value), 0)
+		err := os.WriteFile(filepath.Join(dir, s.file), []byte(s.value), 0o600)
 		if err != nil && !(s.optional && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), strconv.AppendInt(nil, int64(pid), 10), 0)
+	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), strconv.AppendInt(nil, int64(pid), 10), 0o600)
 }
 
 // join2 does so in version 2: below this process's own group, else below the top.
@@ -185,11 +185,11 @@ func enable(parent string) (enabled []controller, err error) {
 	control := filepath.Join(parent, "cgroup.subtree_control")
 	moved := false
 	for _, c := range controllers {
-		one := os.WriteFile(control, []byte("+"+c.name), 0)
+		one := os.WriteFile(control, []byte("+"+c.name), 0o600)
 		if errors.Is(one, syscall.EBUSY) && !moved {
 			moved = true
 			if one = moveDown(parent); one == nil {
-				one = os.WriteFile(control, []byte("+"+c.name), 0)
+				one = os.WriteFile(control, []byte("+"+c.name), 0o600)
 			}
 		}
 		if one != nil {
@@ -212,7 +212,7 @@ func moveDown(parent string) error {
 		return err
 	}
 	for id := range strings.FieldsSeq(string(text)) {
-		err := os.WriteFile(filepath.Join(below, "cgroup.procs"), []byte(id), 0)
+		err := os.WriteFile(filepath.Join(below, "cgroup.procs"), []byte(id), 0o600)
 		if err != nil && !errors.Is(err, syscall.ESRCH) { // it has ended
 			return fmt.Errorf("move process %s: %w", id, err)
 		}

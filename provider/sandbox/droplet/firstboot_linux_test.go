@@ -142,6 +142,9 @@ func TestUserLogin(t *testing.T) {
 	l.start(s)
 	m := l.host.machine("users")
 	if m.disk.spawner.ids.mode == modeUser {
+		if got, err := l.as(s, "ann", "open", "id"); err == nil || !strings.Contains(got, "no user but root") {
+			t.Errorf("got %q, %v", got, err)
+		}
 		t.Skip("only root exists in droplets here")
 	}
 	for _, auth := range []ssh.AuthMethod{ssh.PublicKeys(user), ssh.Password("open")} {

@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -209,6 +210,9 @@ func (s *session) start(cmd *exec.Cmd) bool {
 	}
 	if err := begin(cmd); err != nil {
 		go func() {
+			if int(s.account.uid) != os.Geteuid() && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL)) {
+				err = errors.New("this machine gives its droplets no user but root")
+			}
 			fmt.Fprintf(s.channel.Stderr(), "%s: %v\r\n", cmd.Path, err)
 			s.finish(syscall.WaitStatus(126 << 8))
 		}()
