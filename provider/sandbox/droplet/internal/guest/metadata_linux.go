@@ -3,6 +3,7 @@ package guest
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -42,7 +43,7 @@ func prepareMetadata() error {
 }
 
 // serveMetadata answers until the droplet ends.
-func serveMetadata(c Config) error {
+func serveMetadata(c Config, log *slog.Logger) error {
 	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(metadataPort)))
 	if err != nil {
 		return fmt.Errorf("metadata service: %w", err)
@@ -51,7 +52,11 @@ func serveMetadata(c Config) error {
 		Handler: metadataHandler(c), ReadHeaderTimeout: metadataTimeout, WriteTimeout: metadataTimeout,
 		IdleTimeout: metadataTimeout, MaxHeaderBytes: 16 << 10,
 	}
-	go server.Serve(l) // which never ends: PID 1 doesn't close the listener
+	go func() {
+		if err := server.Serve(l); err != nil {
+			log.Error("metadata service", "error", err)
+		}
+	}()
 	return nil
 }
 
@@ -62,7 +67,7 @@ func metadataHandler(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metadata/v1.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		json.NewEncoder(w).Encode(metadataDocument(c)) // an error is that of the connection
+		_ = json.NewEncoder(w).Encode(metadataDocument(c)) // an error is that of the connection
 	})
 	mux.HandleFunc("GET /metadata/v1", func(w http.ResponseWriter, _ *http.Request) { root.serve(w) })
 	mux.HandleFunc("GET /metadata/v1/{path...}", func(w http.ResponseWriter, r *http.Request) {
@@ -71,7 +76,8 @@ func metadataHandler(c Config) http.Handler {
 		case found == nil:
 			http.Error(w, "not found", http.StatusNotFound)
 		case isIndex && !strings.HasSuffix(r.URL.Path, "/"):
-			http.Redirect(w, r, r.URL.Path+"/", http.StatusMovedPermanently)
+			w.Header().Set("Location", "/metadata/v1/"+strings.Trim(r.PathValue("path"), "/")+"/")
+			w.WriteHeader(http.StatusMovedPermanently)
 		default:
 			found.serve(w)
 		}
@@ -117,7 +123,7 @@ func (n *node) serve(w http.ResponseWriter) {
 		}
 		text = strings.Join(lines, "\n")
 	}
-	w.Write([]byte(text)) // an error is that of the connection
+	_, _ = w.Write([]byte(text)) // an error is that of the connection
 }
 
 func metadataTree(c Config) node {

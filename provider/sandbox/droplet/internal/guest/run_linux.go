@@ -94,7 +94,7 @@ func (s *supervisor) boot() error {
 	}
 	go watchPorts(s.host, s.log)
 	go s.serveInside()
-	first.attempt("metadata service", serveMetadata(s.config))
+	first.attempt("metadata service", serveMetadata(s.config, s.log))
 	first.attempt("sudo", s.serveSudo())
 	go func() {
 		first.runCommands()

@@ -120,7 +120,7 @@ func receiveSignals(c *net.UnixConn, signals chan<- syscall.Signal, over <-chan 
 
 func reply(c *net.UnixConn, a sudoAnswer) {
 	if b, err := json.Marshal(a); err == nil {
-		c.Write(b) // who asked may be gone
+		_, _ = c.Write(b) // who asked may be gone
 	}
 }
 
@@ -300,7 +300,7 @@ func askSudo(args []string) (status int, err error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
 	go func() {
 		for s := range signals {
-			c.Write([]byte{byte(s.(syscall.Signal))}) // the answer says if it is over
+			_, _ = c.Write([]byte{byte(s.(syscall.Signal))}) // the answer says if it is over
 		}
 	}()
 	b = make([]byte, 4<<10)

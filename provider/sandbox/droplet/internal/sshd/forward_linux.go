@@ -81,7 +81,7 @@ func join(ch ssh.Channel, requests <-chan *ssh.Request, c stream) {
 		<-arrived
 		c.Close()
 	}()
-	io.Copy(ch, c) // an error is an end as well: the other side hears of it the same way
-	ch.CloseWrite()
+	io.Copy(ch, c)      // an error is an end as well: the other side hears of it the same way
+	_ = ch.CloseWrite() // fails when the client has closed the channel
 	<-arrived
 }
