@@ -2,7 +2,6 @@ package providertest_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,17 +56,17 @@ func (j *judge) Error(args ...any)            { j.complain(fmt.Sprint(args...)) 
 func (j *judge) Errorf(f string, args ...any) { j.complain(fmt.Sprintf(f, args...)) }
 func (j *judge) Cleanup(f func())             { j.cleanups = append(j.cleanups, f) }
 
-// errStop ends a case that can't go on.
-var errStop = errors.New("stopped")
+// stopped is what a case panics with that can't go on.
+type stopped struct{}
 
-func (j *judge) Fatal(args ...any)            { j.Error(args...); panic(errStop) }
-func (j *judge) Fatalf(f string, args ...any) { j.Errorf(f, args...); panic(errStop) }
+func (j *judge) Fatal(args ...any)            { j.Error(args...); panic(stopped{}) }
+func (j *judge) Fatalf(f string, args ...any) { j.Errorf(f, args...); panic(stopped{}) }
 
 // verdict runs a case with its clean-up.
 func (j *judge) verdict(run func(testing.TB)) (failed bool, said string) {
 	guarded := func(f func()) {
 		defer func() {
-			if p := recover(); p != nil && p != errStop {
+			if p := recover(); p != nil && p != (stopped{}) {
 				panic(p)
 			}
 		}()
