@@ -130,6 +130,9 @@ type settling struct {
 }
 
 func (s settling) advance(ctx context.Context, p Payment) (Outcome, error) {
+	if p.Out {
+		return s.payOut(ctx, p)
+	}
 	if p.Left() {
 		return s.rail.Follow(ctx, p.Claim, p.Broadcast, s.keep)
 	}
@@ -142,6 +145,32 @@ func (s settling) advance(ctx context.Context, p Payment) (Outcome, error) {
 		}
 	}
 	return s.rail.Submit(ctx, p.Claim, s.keep)
+}
+
+// payOut brings a payout on its way, or finds out what became of it. Where it is
+// refused before it left, it has failed.
+func (s settling) payOut(ctx context.Context, p Payment) (Outcome, error) {
+	payer, ok := s.rail.(Payer)
+	if !ok {
+		return Outcome{State: Failed, Reason: "nothing can be paid out over " + s.rail.Name()}, nil
+	}
+	order := Payout{ID: string(p.ID), To: p.Claim.Payer, Amount: p.Claim.Amount, At: p.Created, Expires: p.Claim.Expires}
+	if p.Left() {
+		return payer.FollowPay(ctx, order, p.Broadcast, s.keep)
+	}
+	out, err := payer.Pay(ctx, order, s.keep)
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return Outcome{State: Failed, Reason: refusal.Message}, nil
+	}
+	return out, err
+}
+
+// PaysOut tells whether a rail can send money back to wallets.
+func (c *Cashier) PaysOut(rail string) bool {
+	r, err := c.rail(rail)
+	_, pays := r.(Payer)
+	return err == nil && pays
 }
 
 // keep implements Keep: the transaction is written down before it leaves.
@@ -193,13 +222,15 @@ func (s settling) release(ctx context.Context) error {
 }
 
 // finish writes down how an attempt ended. A payment that arrived stays open:
-// only its credit, in the order's transaction, lays it to rest.
+// only its credit, in the order's transaction, lays it to rest. So does a payout
+// until its hold is resolved.
 func (s settling) finish(ctx context.Context, out Outcome, err error) error {
 	var refusal *Refusal
 	clear := errors.As(err, &refusal)
 	return s.change(ctx, func(_ PaymentTx, p *Payment) error {
 		p.HeldBy = ""
 		switch {
+		case p.Out && err == nil && out.State == Failed: // rests when its hold is released
 		case clear && !p.Left():
 			p.rest(Failed, refusal.Message, s.now())
 		case err != nil:

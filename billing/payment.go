@@ -10,10 +10,11 @@ import (
 )
 
 // Payment is a wallet's payment on its way from a credential to a customer's
-// credit. Its row is the truth: a rail is asked again after any crash.
+// credit, or a payout on its way back. Its row is the truth: a rail is asked again after any crash.
 type Payment struct {
 	ID        berth.ID
-	Principal berth.ID // whose account it credits
+	Principal berth.ID // whose account it credits, or debits where it goes out
+	Out       bool     // a payout: the claim's payer is who is paid
 	Claim     Claim    // its Payload is forgotten when the payment rests
 	Operation string
 	Hash      []byte // of the operation's canonical input
@@ -39,6 +40,9 @@ type PaymentRx interface {
 	PaymentByClaim(ctx context.Context, rail, unique string) (Payment, error)
 	// OpenPayments are those that don't rest, oldest first, at most limit.
 	OpenPayments(ctx context.Context, limit int) ([]Payment, error)
+	// PaymentSum is what has come in from a principal over a rail since a time,
+	// or has gone or is going out.
+	PaymentSum(ctx context.Context, principal berth.ID, rail string, out bool, since time.Time) (berth.Micros, error)
 	// OpenNonces are the nonces of a sender's transactions that are under way.
 	OpenNonces(ctx context.Context, sender string) ([]uint64, error)
 }
@@ -102,6 +106,60 @@ func Credit(ctx context.Context, tx interface {
 	}
 	p.rest(Settled, "", at)
 	return p, tx.UpdatePayment(ctx, p)
+}
+
+// payoutLife is how long a payout can settle; then its money is credit again.
+const payoutLife = time.Hour
+
+// BeginPayout holds a principal's credit for a payout and writes it down. The
+// transaction must hold the principal's lock. Errors are Record's.
+func BeginPayout(ctx context.Context, tx interface {
+	Tx
+	PaymentTx
+}, principal berth.ID, rail string, to berth.Wallet, amount berth.Micros, at time.Time,
+) (Payment, error) {
+	p := Payment{
+		ID: berth.NewID(berth.PrefixPayment, at), Principal: principal, Out: true, Operation: "withdraw", State: Reserved,
+		Claim:   Claim{Rail: rail, Payer: to, Amount: amount, Expires: at.Add(payoutLife)},
+		Created: at, Updated: at,
+	}
+	p.Claim.Unique = "payout:" + string(p.ID)
+	_, err := Record(ctx, tx, Transfer{
+		ID: string(p.ID), Kind: Pending, Debit: CustomerAccount(principal), Credit: RailAccount(rail), Amount: amount,
+		Reason: ReasonPayout, Ref: p.ID, Operation: p.Operation, Memo: "to " + to.Address, At: at,
+	})
+	if err != nil {
+		return Payment{}, err
+	}
+	return p, tx.InsertPayment(ctx, p)
+}
+
+// EndPayout lays a payout to rest: what was held for it has gone, or is its
+// principal's credit again. Ending twice is ending once. The transaction must
+// hold the principal's lock.
+func EndPayout(ctx context.Context, tx interface {
+	Tx
+	PaymentTx
+}, id berth.ID, out Outcome, at time.Time,
+) error {
+	p, err := tx.Payment(ctx, id)
+	if err != nil || p.Rests() {
+		return err
+	}
+	switch out.State {
+	case Settled:
+		p.Broadcast.Hash = out.Hash
+		err = Capture(ctx, tx, string(id), at)
+	case Failed:
+		err = Release(ctx, tx, string(id), "the payout failed", at)
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.rest(out.State, out.Reason, at)
+	return tx.UpdatePayment(ctx, p)
 }
 
 // rest ends a payment and forgets what could be replayed.

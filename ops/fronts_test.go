@@ -176,11 +176,22 @@ func urlText(s *huma.Schema, v any) (string, bool) {
 func (f *fronts) overMCP(t *testing.T, op *ops.Operation, c refusal) said {
 	t.Helper()
 	text := f.tool(t, c.creds, op.Name, c.args)
-	var out struct{ Error said }
-	if err := json.Unmarshal([]byte(text), &out); err != nil {
+	var out struct {
+		Error json.RawMessage
+		Berth *said // where the answer itself is x402's demand
+	}
+	err := json.Unmarshal([]byte(text), &out)
+	if err == nil && out.Berth != nil {
+		return *out.Berth
+	}
+	var e said
+	if err == nil {
+		err = json.Unmarshal(out.Error, &e)
+	}
+	if err != nil {
 		t.Fatalf("MCP answers %.300s", text)
 	}
-	return out.Error
+	return e
 }
 
 // tool is the text that a tool answers.

@@ -126,6 +126,9 @@ func (r *Request) load(ctx context.Context, rx Rx, id berth.ID) (owner berth.ID,
 	case berth.PrefixAction:
 		r.Action, err = rx.Action(ctx, id)
 		return r.Action.Owner, err
+	case berth.PrefixPayment:
+		p, err := rx.Payment(ctx, id)
+		return p.Principal, err
 	case berth.PrefixAPIKey:
 		key, err := rx.APIKey(ctx, id)
 		return key.Principal, err
@@ -136,7 +139,7 @@ func (r *Request) load(ctx context.Context, rx Rx, id berth.ID) (owner berth.ID,
 // nouns are what the kinds of subjects are called.
 var nouns = map[string]string{
 	berth.PrefixServer: "server", berth.PrefixSnapshot: "snapshot", berth.PrefixKey: "SSH key", berth.PrefixAction: "action",
-	berth.PrefixAPIKey: "API key",
+	berth.PrefixAPIKey: "API key", berth.PrefixPayment: "payment",
 }
 
 // missing is the one answer to an id that is malformed, of another kind, not

@@ -61,6 +61,9 @@ func (s *System) FollowPayments(ctx context.Context) error {
 }
 
 func (s *System) followPayment(ctx context.Context, p billing.Payment) error {
+	if p.Out {
+		return s.followPayout(ctx, p)
+	}
 	if !p.Left() {
 		if s.now().Before(p.Claim.Expires.Add(grace)) {
 			return nil
@@ -80,6 +83,26 @@ func (s *System) followPayment(ctx context.Context, p billing.Payment) error {
 	s.log.InfoContext(ctx, "a payment arrived after its request had ended, and is its payer's credit",
 		slog.String("payment", string(p.ID)), slog.String("account", string(p.Principal)), slog.String("transaction", out.Hash))
 	return nil
+}
+
+// followPayout brings a payout on its way, and lays it to rest when it has
+// arrived or can't any more.
+func (s *System) followPayout(ctx context.Context, p billing.Payment) error {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	out, err := s.cashier.Settle(ctx, p.ID)
+	if err != nil || out.State == billing.Unsettled {
+		return err
+	}
+	if out.State == billing.Failed {
+		s.log.WarnContext(ctx, "a payout failed and is its account's credit again", slog.String("payment", string(p.ID)), slog.String("reason", out.Reason))
+	}
+	return s.store.Write(ctx, func(tx Tx) error {
+		if err := tx.LockPrincipal(ctx, p.Principal); err != nil {
+			return err
+		}
+		return billing.EndPayout(ctx, tx, p.ID, out, s.now())
+	})
 }
 
 // payment is the payment that a transfer brought in, nil for other transfers.

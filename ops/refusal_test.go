@@ -88,7 +88,7 @@ type cast struct {
 	own, foreign            map[string]berth.ID
 }
 
-var kinds = []string{berth.PrefixServer, berth.PrefixSnapshot, berth.PrefixKey, berth.PrefixAction, berth.PrefixAPIKey}
+var kinds = []string{berth.PrefixServer, berth.PrefixSnapshot, berth.PrefixKey, berth.PrefixAction, berth.PrefixAPIKey, berth.PrefixPayment}
 
 func (c *cast) makeThings(w *opstest.World) {
 	c.own, c.foreign = map[string]berth.ID{}, map[string]berth.ID{}

@@ -16,10 +16,12 @@ type System struct {
 	catalog *billing.Catalog
 	hands   Hands
 	cashier *billing.Cashier
-	now     berth.Clock
-	log     *slog.Logger
-	table   *Table
-	flights *flights
+
+	withdrawals Withdrawals
+	now         berth.Clock
+	log         *slog.Logger
+	table       *Table
+	flights     *flights
 }
 
 // Options are what a System is made of.
@@ -31,13 +33,15 @@ type Options struct {
 	Cashier *billing.Cashier // takes wallets' payments; nil for none
 	Now     berth.Clock
 	Log     *slog.Logger
+
+	Withdrawals Withdrawals
 }
 
 // New makes a System with the whole operation table.
 func New(o Options) *System {
 	s := &System{
 		store: o.Store, fleet: o.Fleet, catalog: o.Catalog, hands: o.Hands, now: o.Now, log: o.Log,
-		flights: newFlights(), cashier: o.Cashier,
+		flights: newFlights(), cashier: o.Cashier, withdrawals: o.Withdrawals,
 	}
 	if s.cashier == nil {
 		s.cashier = billing.NewCashier(nil, nil, o.Now, o.Log)
@@ -45,6 +49,7 @@ func New(o Options) *System {
 	s.table = NewTable(choices(o.Catalog))
 	s.addCatalog()
 	s.addMoney()
+	s.addWithdrawals()
 	s.addServers()
 	s.addLeases()
 	s.addUpdate()

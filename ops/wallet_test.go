@@ -23,7 +23,6 @@ const (
 // purse is a world with a wallet that has ten dollars.
 func purse(t *testing.T) *opstest.World {
 	w := opstest.New(t)
-	w.TakePayments()
 	w.Rail.Fund(payer, 10*berth.Dollar)
 	return w
 }
@@ -316,4 +315,56 @@ func TestPaymentsOfAKey(t *testing.T) {
 	if got := fmt.Sprint(res.Receipt.Rail); got != railtest.Name {
 		t.Errorf("paid over %s", got)
 	}
+}
+
+func TestWithdraw(t *testing.T) {
+	w := purse(t)
+	w.Rail.Inject(railtest.Faults{Lose: true}) // a payment that only becomes credit
+	_, err := w.Do(signed(credential("1", smallHour)), "create_server", smallForAnHour)
+	wantError(t, err, berth.PaymentPending)
+	follow := func() {
+		t.Helper()
+		if err := w.System.FollowPayments(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow()
+	_, err = w.Do(signed(credential("2", 0)), "withdraw", opstest.Args{"amount": "0.05"})
+	wantError(t, err, berth.InsufficientBalance)
+	_, err = w.Do(signed(credential("3", 0)), "withdraw", opstest.Args{"amount": "0.001"})
+	wantError(t, err, berth.InvalidInput)
+	for i, tt := range []struct {
+		faults railtest.Faults
+		first  billing.State // after one round
+		last   billing.State
+		funds  berth.Micros
+	}{
+		{railtest.Faults{Revert: true}, billing.Failed, billing.Failed, 0},
+		{railtest.Faults{Verify: billing.Refuse(billing.Insufficient, "nothing there")}, billing.Failed, billing.Failed, 0},
+		{railtest.Faults{Submit: railtest.ErrBefore}, billing.Reserved, billing.Settled, 10_000},
+		{railtest.Faults{Submit: railtest.ErrAfter}, billing.Submitted, billing.Settled, 10_000},
+	} {
+		before := w.Rail.Funds(payer)
+		out := w.Must(signed(credential(fmt.Sprint("w", i), 0)), "withdraw", opstest.Args{"amount": "0.01"}).Out.(ops.PaymentView)
+		w.Rail.Inject(tt.faults)
+		follow()
+		status := func(nonce string) billing.State {
+			args := opstest.Args{"payment_id": string(out.ID)}
+			return w.Must(signed(credential(fmt.Sprint(nonce, i), 0)), "get_payment", args).Out.(ops.PaymentView).Status
+		}
+		if got := status("a"); got != tt.first {
+			t.Errorf("payout %d is %s, want %s", i, got, tt.first)
+		}
+		follow()
+		if got := status("b"); got != tt.last {
+			t.Errorf("payout %d ends %s, want %s", i, got, tt.last)
+		}
+		if got := w.Rail.Funds(payer) - before; got != tt.funds {
+			t.Errorf("payout %d brought %s, want %s", i, got, tt.funds)
+		}
+	}
+	if b := w.Must(signed(credential("4", 0)), "get_balance", nil).Out.(ops.BalanceOut); b.Balance != smallHour-20_000 || b.Held != 0 {
+		t.Errorf("balance %s and %s held", b.Balance, b.Held)
+	}
+	agree(t, w, smallHour-20_000, 1)
 }

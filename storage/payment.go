@@ -37,11 +37,17 @@ func (rx *Rx) OpenNonces(ctx context.Context, sender string) ([]uint64, error) {
 	return all(rows, err, func(n int64) (uint64, error) { return uint64(n), nil })
 }
 
+// PaymentSum implements billing.PaymentRx.
+func (rx *Rx) PaymentSum(ctx context.Context, principal berth.ID, rail string, out bool, since time.Time) (berth.Micros, error) {
+	total, err := rx.q.PaymentSum(ctx, db.PaymentSumParams{Principal: string(principal), Rail: rail, Outward: out, Since: toMicros(since)})
+	return berth.Micros(total), err
+}
+
 // InsertPayment implements billing.PaymentTx.
 func (tx *Tx) InsertPayment(ctx context.Context, p billing.Payment) error {
 	c, b := p.Claim, p.Broadcast
 	err := tx.q.InsertPayment(ctx, db.InsertPaymentParams{
-		ID: string(p.ID), Principal: string(p.Principal), Rail: c.Rail, Scheme: c.Scheme, Uniq: c.Unique,
+		ID: string(p.ID), Principal: string(p.Principal), Outward: p.Out, Rail: c.Rail, Scheme: c.Scheme, Uniq: c.Unique,
 		Payer: c.Payer.Address, PayerChain: int64(c.Payer.Chain), Amount: int64(c.Amount),
 		Network: c.Network, Asset: c.Asset, Payload: string(c.Payload), Expires: toMicros(c.Expires),
 		Operation: p.Operation, Hash: toBlob(p.Hash), State: string(p.State),
@@ -77,7 +83,7 @@ func (tx *Tx) DeleteProofs(ctx context.Context, before time.Time) (int64, error)
 
 func toPayment(r db.Payment) (billing.Payment, error) {
 	return billing.Payment{
-		ID: berth.ID(r.ID), Principal: berth.ID(r.Principal),
+		ID: berth.ID(r.ID), Principal: berth.ID(r.Principal), Out: r.Outward,
 		Claim: billing.Claim{
 			Rail: r.Rail, Scheme: r.Scheme, Unique: r.Uniq,
 			Payer:  berth.Wallet{Address: r.Payer, Chain: uint64(r.PayerChain)},

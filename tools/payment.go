@@ -87,6 +87,10 @@ func paidMeta(meta map[string]any, p *ops.Paid) {
 // protocol's own error where the client announced that it pays.
 func unpaid(ctx context.Context, e *berth.Error) (*mcp.CallToolResult, error) {
 	problem := problemOf(e)
+	// The offers stand where each rail's clients look for them: once is enough.
+	demand := *e.Payment
+	demand.Challenges = []berth.Challenge{}
+	problem.Payment = &demand
 	body := map[string]any{"error": problem}
 	meta := map[string]any{}
 	for _, c := range e.Payment.Challenges {

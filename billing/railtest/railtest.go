@@ -189,6 +189,65 @@ func (r *Rail) Follow(_ context.Context, c billing.Claim, _ billing.Broadcast, _
 	return r.look(c), nil
 }
 
+// Pay implements billing.Payer.
+func (r *Rail) Pay(ctx context.Context, p billing.Payout, keep billing.Keep) (billing.Outcome, error) {
+	var f Faults
+	_ = r.next(func(next *Faults) error { f, *next = *next, Faults{}; return nil })
+	if f.Submit == ErrBefore {
+		return billing.Outcome{}, ErrBefore
+	}
+	if f.Verify != nil {
+		return billing.Outcome{}, f.Verify
+	}
+	if _, err := keep(ctx, "settler", 0, func(nonce uint64) (billing.Broadcast, error) {
+		return billing.Broadcast{Hash: "0x" + p.ID, Sender: "settler", Nonce: nonce, Raw: []byte("raw")}, nil
+	}); err != nil {
+		return billing.Outcome{}, err
+	}
+	r.send(p, f)
+	if f.Submit != nil {
+		return billing.Outcome{}, f.Submit
+	}
+	return r.sent(p), nil
+}
+
+// FollowPay implements billing.Payer.
+func (r *Rail) FollowPay(_ context.Context, p billing.Payout, _ billing.Broadcast, _ billing.Keep) (billing.Outcome, error) {
+	r.send(p, Faults{})
+	return r.sent(p), nil
+}
+
+func (r *Rail) send(p billing.Payout, f Faults) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mined[p.ID] != "" || r.failed[p.ID] {
+		return
+	}
+	if f.Revert {
+		r.failed[p.ID] = true
+		return
+	}
+	r.mined[p.ID] = "0x" + p.ID
+	r.funds[p.To.Address] += p.Amount
+	r.paid -= p.Amount
+}
+
+func (r *Rail) sent(p billing.Payout) billing.Outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed[p.ID] {
+		return billing.Outcome{State: billing.Failed, Reason: "reverted"}
+	}
+	return billing.Outcome{State: billing.Settled, Hash: r.mined[p.ID]}
+}
+
+// Funds are what a wallet has.
+func (r *Rail) Funds(address string) berth.Micros {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.funds[address]
+}
+
 // mine moves the money, once.
 func (r *Rail) mine(c billing.Claim, f Faults) {
 	r.mu.Lock()

@@ -106,8 +106,13 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 		Now:  time.Now, Log: a.log, Deployment: deployment, Pace: pace,
 		Process: "embedded", // one process holds the data directory's lock
 	})
+	withdrawals, err := s.withdrawals()
+	if err != nil {
+		return err
+	}
 	a.system = ops.New(ops.Options{
-		Store: a.db.Ops(), Fleet: f, Catalog: catalog, Hands: a.pool, Now: time.Now, Log: a.log,
+		Withdrawals: withdrawals,
+		Store:       a.db.Ops(), Fleet: f, Catalog: catalog, Hands: a.pool, Now: time.Now, Log: a.log,
 		Cashier: billing.NewCashier(a.db.Payments(), a.rails.list(), time.Now, a.log),
 	})
 	a.queue = jobs.New(jobs.Options{Fleet: f, Log: a.log, Prune: a.prune, Payments: a.payments})

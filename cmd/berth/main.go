@@ -24,6 +24,7 @@ type commands struct {
 
 	Account   accountCommands  `cmd:"" help:"Accounts, their credit, caps and API keys."`
 	Servers   serversCommands  `cmd:"" help:"Everybody's servers."`
+	Payout    payoutCommand    `cmd:"" help:"Send an account's unspent credit back to its wallet."`
 	Ledger    ledgerCommands   `cmd:"" help:"The books: verify, export, statement."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare the provider's machines with the books now."`
 	Status    statusCommand    `cmd:"" help:"What runs on the data directory."`

@@ -7,6 +7,8 @@ import (
 	"regexp"
 
 	"berth"
+	"berth/billing"
+	"berth/billing/railtest"
 	"berth/ops"
 )
 
@@ -51,7 +53,7 @@ func (w *World) SSHKey(p Principal) berth.ID {
 	return res.Out.(ops.AddKeyOut).ID
 }
 
-var idPattern = regexp.MustCompile(`^(srv|snap|key|act|akey|quo)_[0-9a-f]{24}$`)
+var idPattern = regexp.MustCompile(`^(srv|snap|key|act|akey|quo|pay)_[0-9a-f]{24}$`)
 
 // Subject makes an object of a principal of the kind that a prefix names.
 func (w *World) Subject(p Principal, prefix string) berth.ID {
@@ -67,6 +69,8 @@ func (w *World) Subject(p Principal, prefix string) berth.ID {
 		res := w.Must(p.Creds, "create_server", Args{"size": "small", "region": "nyc1"})
 		w.Settle()
 		return res.Action
+	case berth.PrefixPayment:
+		return w.Paid(p)
 	case berth.PrefixAPIKey:
 		res := w.Must(p.Creds, "mint_api_key", nil)
 		return res.Out.(ops.APIKeyView).ID
@@ -83,18 +87,47 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 	if err := json.Unmarshal([]byte(op.Doc.Example), &args); err != nil {
 		w.t.Fatalf("%s has no example: %v", op.Name, err)
 	}
+	if op.Name == "withdraw" {
+		w.Paid(p)
+	}
 	for name, v := range args {
 		text, ok := v.(string)
 		switch {
 		case ok && idPattern.MatchString(text):
 			args[name] = string(w.Subject(p, berth.ID(text).Prefix()))
 		case name == "account":
-			args[name] = p.Email
+			if args[name] = p.Email; op.Name == "payout" {
+				w.Paid(p)
+			}
 		case name == "email":
 			args[name] = fmt.Sprintf("new-%d@example.com", w.next())
 		}
 	}
 	return args
+}
+
+// Paid gives a principal a wallet that has paid two dollars, and its payment.
+func (w *World) Paid(p Principal) (id berth.ID) {
+	w.t.Helper()
+	n := w.next()
+	w.Write(func(ctx context.Context, tx ops.Tx) error {
+		now := w.Clock.Now()
+		id = berth.NewID(berth.PrefixPayment, now)
+		wallet := berth.Wallet{Address: fmt.Sprintf("0x%040x", n)}
+		if err := tx.InsertWallet(ctx, wallet, p.ID, now); err != nil {
+			return err
+		}
+		_, err := billing.Reserve(ctx, tx, billing.Payment{
+			ID: id, Principal: p.ID, Operation: "create_server", Created: now, Hash: []byte("hash"),
+			Claim: billing.Claim{Rail: railtest.Name, Scheme: "x402/2", Unique: fmt.Sprint("paid ", n), Payer: wallet, Amount: 2 * berth.Dollar, Expires: now},
+		})
+		if err != nil {
+			return err
+		}
+		_, err = billing.Credit(ctx, tx, id, fmt.Sprint("0x", n), now)
+		return err
+	})
+	return id
 }
 
 // Subjects are the names of the inputs of an operation's example that hold ids.

@@ -37,7 +37,6 @@ type World struct {
 	Hands   *Hands
 	Rail    *railtest.Rail
 
-	rails  []billing.Rail
 	t      testing.TB
 	db     *storage.DB
 	path   string
@@ -73,12 +72,6 @@ func New(t testing.TB) *World {
 
 var discard = slog.New(slog.DiscardHandler)
 
-// TakePayments opens the rail of the world, whose wallets a test funds.
-func (w *World) TakePayments() {
-	w.rails = []billing.Rail{w.Rail}
-	w.Restart(w.Catalog)
-}
-
 // Restart puts a new system over the same store and cloud, with another
 // catalog, as a new process would.
 func (w *World) Restart(catalog *billing.Catalog) {
@@ -89,7 +82,8 @@ func (w *World) Restart(catalog *billing.Catalog) {
 	})
 	w.System = ops.New(ops.Options{
 		Store: w.Store, Fleet: w.Fleet, Catalog: catalog, Hands: w.Hands, Now: w.Clock.Now, Log: discard,
-		Cashier: billing.NewCashier(w.db.Payments(), w.rails, w.Clock.Now, discard),
+		Cashier:     billing.NewCashier(w.db.Payments(), []billing.Rail{w.Rail}, w.Clock.Now, discard),
+		Withdrawals: ops.Withdrawals{Minimum: berth.Dollar / 100, Daily: 5 * berth.Dollar},
 	})
 }
 

@@ -87,6 +87,7 @@ type ManagedKey struct {
 type Payment struct {
 	ID         string
 	Principal  string
+	Outward    bool
 	Rail       string
 	Scheme     string
 	Uniq       string

@@ -23,17 +23,18 @@ func (q *Queries) DeleteProofs(ctx context.Context, before int64) (int64, error)
 
 const insertPayment = `-- name: InsertPayment :exec
 INSERT INTO payments (
-    id, principal, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
+    id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
     operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26
 )
 `
 
 type InsertPaymentParams struct {
 	ID         string
 	Principal  string
+	Outward    bool
 	Rail       string
 	Scheme     string
 	Uniq       string
@@ -63,6 +64,7 @@ func (q *Queries) InsertPayment(ctx context.Context, arg InsertPaymentParams) er
 	_, err := q.db.ExecContext(ctx, insertPayment,
 		arg.ID,
 		arg.Principal,
+		arg.Outward,
 		arg.Rail,
 		arg.Scheme,
 		arg.Uniq,
@@ -154,7 +156,7 @@ func (q *Queries) OpenNonces(ctx context.Context, sender string) ([]int64, error
 }
 
 const openPayments = `-- name: OpenPayments :many
-SELECT id, principal, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT $1
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT $1
 `
 
 func (q *Queries) OpenPayments(ctx context.Context, max int32) ([]Payment, error) {
@@ -169,6 +171,7 @@ func (q *Queries) OpenPayments(ctx context.Context, max int32) ([]Payment, error
 		if err := rows.Scan(
 			&i.ID,
 			&i.Principal,
+			&i.Outward,
 			&i.Rail,
 			&i.Scheme,
 			&i.Uniq,
@@ -207,7 +210,7 @@ func (q *Queries) OpenPayments(ctx context.Context, max int32) ([]Payment, error
 }
 
 const payment = `-- name: Payment :one
-SELECT id, principal, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id = $1
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id = $1
 `
 
 func (q *Queries) Payment(ctx context.Context, id string) (Payment, error) {
@@ -216,6 +219,7 @@ func (q *Queries) Payment(ctx context.Context, id string) (Payment, error) {
 	err := row.Scan(
 		&i.ID,
 		&i.Principal,
+		&i.Outward,
 		&i.Rail,
 		&i.Scheme,
 		&i.Uniq,
@@ -244,7 +248,7 @@ func (q *Queries) Payment(ctx context.Context, id string) (Payment, error) {
 }
 
 const paymentByClaim = `-- name: PaymentByClaim :one
-SELECT id, principal, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE rail = $1 AND uniq = $2
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE rail = $1 AND uniq = $2
 `
 
 type PaymentByClaimParams struct {
@@ -258,6 +262,7 @@ func (q *Queries) PaymentByClaim(ctx context.Context, arg PaymentByClaimParams) 
 	err := row.Scan(
 		&i.ID,
 		&i.Principal,
+		&i.Outward,
 		&i.Rail,
 		&i.Scheme,
 		&i.Uniq,
@@ -283,6 +288,32 @@ func (q *Queries) PaymentByClaim(ctx context.Context, arg PaymentByClaimParams) 
 		&i.Updated,
 	)
 	return i, err
+}
+
+const paymentSum = `-- name: PaymentSum :one
+SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payments
+WHERE principal = $1 AND rail = $2 AND outward = $3 AND created >= $4
+    AND (state = 'settled' OR (outward AND state <> 'failed'))
+`
+
+type PaymentSumParams struct {
+	Principal string
+	Rail      string
+	Outward   bool
+	Since     int64
+}
+
+// What came in over a rail, or what went or is going out.
+func (q *Queries) PaymentSum(ctx context.Context, arg PaymentSumParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, paymentSum,
+		arg.Principal,
+		arg.Rail,
+		arg.Outward,
+		arg.Since,
+	)
+	var total int64
+	err := row.Scan(&total)
+	return total, err
 }
 
 const principalByWallet = `-- name: PrincipalByWallet :one

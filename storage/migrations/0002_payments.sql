@@ -14,6 +14,7 @@ CREATE INDEX wallets_principal ON wallets (principal, created, address);
 CREATE TABLE payments (
     id          TEXT   NOT NULL PRIMARY KEY,
     principal   TEXT   NOT NULL REFERENCES principals (id),
+    outward     BOOLEAN NOT NULL, -- a payout: from Berth to the wallet
     rail        TEXT   NOT NULL,
     scheme      TEXT   NOT NULL,
     uniq        TEXT   NOT NULL CHECK (length(uniq) BETWEEN 1 AND 200),
@@ -45,7 +46,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX payments_tx ON payments (rail, tx_hash) WHERE rail = 'mpp' AND tx_hash <> '';
 CREATE INDEX payments_open ON payments (id) WHERE state NOT IN ('settled', 'failed');
 CREATE INDEX payments_sender ON payments (sender, nonce) WHERE sender <> '' AND state NOT IN ('settled', 'failed');
-CREATE INDEX payments_principal ON payments (principal, id);
+CREATE INDEX payments_principal ON payments (principal, rail, outward, created);
 
 -- Proofs of identity that were used, until nobody would take them any more.
 CREATE TABLE proofs (

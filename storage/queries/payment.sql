@@ -12,11 +12,11 @@ SELECT nonce FROM payments WHERE sender = $1 AND sender <> '' AND state NOT IN (
 
 -- name: InsertPayment :exec
 INSERT INTO payments (
-    id, principal, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
+    id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
     operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26
 );
 
 -- name: UpdatePayment :execrows
@@ -24,6 +24,12 @@ UPDATE payments SET
     payload = $2, state = $3, tx_hash = $4, sender = $5, nonce = $6, raw = $7, sent = $8, reason = $9,
     held_by = $10, held_till = $11, updated = $12
 WHERE id = $1;
+
+-- What came in over a rail, or what went or is going out.
+-- name: PaymentSum :one
+SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payments
+WHERE principal = sqlc.arg(principal) AND rail = sqlc.arg(rail) AND outward = sqlc.arg(outward) AND created >= sqlc.arg(since)
+    AND (state = 'settled' OR (outward AND state <> 'failed'));
 
 -- name: InsertProof :exec
 INSERT INTO proofs (rail, uniq, expires) VALUES ($1, $2, $3);
