@@ -3,6 +3,7 @@ package sandbox
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/digitalocean/godo"
@@ -126,5 +127,37 @@ func TestActionsByTagOfEveryType(t *testing.T) {
 	}
 	if all, _, err := r.client.Snapshots.ListDroplet(t.Context(), nil); err != nil || len(all) != 2 {
 		t.Errorf("snapshots %v, %v", all, err)
+	}
+}
+
+// TestMetadata holds what a droplet is told about itself at a boot.
+func TestMetadata(t *testing.T) {
+	r := newRig(t)
+	d := r.create("x", func(q *godo.DropletCreateRequest) { q.Tags = []string{"web"} })
+	ip, _, err := r.client.ReservedIPs.Create(t.Context(), &godo.ReservedIPCreateRequest{DropletID: d.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.settle()
+	r.completed(r.client.DropletActions.Reboot(t.Context(), d.ID))
+	private, err := d.PrivateIPv4()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := r.machines.machine(d.ID).spec.Metadata
+	if told.DropletID != int64(d.ID) || told.Region != "nyc3" || !slices.Equal(told.Tags, d.Tags) ||
+		told.Private.String() != private+"/20" || told.Reserved.String() != ip.IP {
+		t.Errorf("told %+v", told)
+	}
+	err = r.write(func(s *state) error {
+		s.Droplets[d.ID].Tags = slices.Repeat([]string{strings.Repeat("t", 255)}, 70)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.completed(r.client.DropletActions.Reboot(t.Context(), d.ID))
+	if told := r.machines.machine(d.ID).spec.Metadata.Tags; len(told) != toldTags {
+		t.Errorf("told of %d tags", len(told))
 	}
 }

@@ -140,14 +140,40 @@ func (c *Cloud) view(s *state, d *dropletRow) dropletView {
 // busy tells whether work is under way that excludes other work.
 func (c *Cloud) busy(d *dropletRow) bool { return d.Pending != 0 || c.booting[d.ID] }
 
-// spec is what a droplet's machine starts with.
+// specNow is spec for who has not locked the state.
+func (c *Cloud) specNow(d *dropletRow) droplet.Spec {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spec(d)
+}
+
+// toldTags is of how many tags a droplet learns, which have 255 bytes at most: a
+// machine takes 16 KiB of them.
+const toldTags = 64
+
+// metadata is what a droplet can learn about itself. The caller holds c.mu.
+func (c *Cloud) metadata(d *dropletRow) droplet.Metadata {
+	told := d.Tags[:min(len(d.Tags), toldTags)]
+	m := droplet.Metadata{DropletID: int64(d.ID), Region: d.Region, Tags: slices.Clone(told)}
+	if vpc := c.state.VPCs[d.VPC]; vpc != nil {
+		m.Private = netip.PrefixFrom(d.Private, vpc.Range.Bits())
+	}
+	for _, ip := range c.state.ReservedIPs {
+		if ip.Droplet == d.ID {
+			m.Reserved = ip.Addr
+		}
+	}
+	return m
+}
+
+// spec is what a droplet's machine starts with. The caller holds c.mu.
 func (c *Cloud) spec(d *dropletRow) droplet.Spec {
 	id := d.ID
 	return droplet.Spec{
 		ID: d.machine(), Instance: d.Instance, Hostname: d.Hostname[:min(len(d.Hostname), maxHostname)], Addr: d.Addr,
 		UserData: []byte(d.UserData), AuthorizedKeys: slices.Clone(d.Keys),
 		VCPUs: d.VCPUs, MemoryMB: d.Memory, DiskGB: d.Disk, Image: d.Image.release(),
-		Metadata: droplet.Metadata{DropletID: int64(d.ID), Region: d.Region, Tags: slices.Clone(d.Tags)},
+		Metadata: c.metadata(d),
 		Admit:    func(port int, from netip.Addr) bool { return c.admits(id, port, from) },
 	}
 }

@@ -81,14 +81,22 @@ func TestLose(t *testing.T) {
 			var e *godo.ErrorResponse
 			return err != nil && !errors.As(err, &e)
 		}},
-		"timeout": {Hang{Op: "droplets_create"}, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
+		"gave up": {Hang{Op: "droplets_create"}, func(err error) bool { return errors.Is(err, context.Canceled) }},
 		"slow":    {Hang{Op: "droplets_create", For: time.Millisecond}, func(err error) bool { return err == nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, f := faulty(t)
 			f.Next(1, c.fault)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			if name == "gave up" {
+				go func() { // as soon as the answer hangs
+					for f.Left() > 0 && ctx.Err() == nil {
+						<-time.After(time.Millisecond)
+					}
+					cancel()
+				}()
+			}
 			_, _, err := r.client.Droplets.Create(ctx, request("x"))
 			if !c.check(err) {
 				t.Errorf("create: %v", err)

@@ -18,7 +18,7 @@ func runPasswordReset(ctx context.Context, c *Cloud, d dropletRow, a actionRow) 
 	if err := c.machines.Stop(ctx, d.machine(), false); err != nil {
 		return nil, err
 	}
-	spec := c.spec(&d)
+	spec := c.specNow(&d)
 	spec.RootPassword = rand.Text()
 	if err := c.machines.Start(ctx, spec); err != nil {
 		return nil, err

@@ -209,7 +209,7 @@ func (c *Cloud) statusOf(d *dropletRow) string {
 
 // turnOn starts a droplet's machine; one that runs already is as wanted.
 func (c *Cloud) turnOn(ctx context.Context, d dropletRow) error {
-	if err := c.machines.Start(ctx, c.spec(&d)); err != nil && !errors.Is(err, droplet.ErrRunning) {
+	if err := c.machines.Start(ctx, c.specNow(&d)); err != nil && !errors.Is(err, droplet.ErrRunning) {
 		return err
 	}
 	return nil
