@@ -56,6 +56,7 @@ func newChain(s settings) (*chain, error) {
 	if err := c.start(); err != nil {
 		return nil, errors.Join(err, stack.Close())
 	}
+	c.makeBlock() // the newest may be of 1970, or of when the folder was last used
 	c.done.Go(c.makeBlocks)
 	return c, nil
 }
