@@ -72,7 +72,7 @@ func TestReadRefuses(t *testing.T) {
 		"a list":                     {[]byte("[]"), billing.Malformed, "no object"},
 		"a name twice":               {bytes.Replace(good, []byte(`{`), []byte(`{"source":"x","source":"y",`), 1), billing.Malformed, "twice"},
 		"no UTF-8":                   {bytes.Replace(good, []byte(`{`), []byte("{\"\xff\":1,"), 1), billing.Malformed, "UTF-8"},
-		"nested":                     {[]byte(strings.Repeat(`{"a":`, 20)), billing.Malformed, "deeply"},
+		"nested":                     {[]byte(strings.Repeat(`{"a":`, 20) + "1" + strings.Repeat("}", 20)), billing.Malformed, "deeply"},
 		"a fraction":                 {change("challenge.later", 1.5), billing.Malformed, "integer"},
 		"no challenge":               {change("challenge", nil), billing.Malformed, "no challenge"},
 		"no id":                      {change("challenge.id", nil), billing.Malformed, "needed"},
