@@ -15,11 +15,11 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// Address is an account's, and Hash is 32 bytes of Keccak-256 or of anything.
-type (
-	Address = common.Address
-	Hash    = common.Hash
-)
+// Address is an account's: 20 bytes.
+type Address = common.Address
+
+// Hash is 32 bytes: of Keccak-256, or of a token's own choice.
+type Hash = common.Hash
 
 // Keccak is the Keccak-256 hash of what its arguments are together.
 func Keccak(data ...[]byte) Hash { return crypto.Keccak256Hash(data...) }

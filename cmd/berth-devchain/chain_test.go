@@ -26,7 +26,13 @@ import (
 	"berth/billing/x402/x402test"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// What go-ethereum starts and leaves: its cache of senders for ever,
+	// and its in-memory indexes for up to a second after they are closed.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
+		goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 //go:embed token/PlayWallet.hex
 var walletCode string
