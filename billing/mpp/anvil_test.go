@@ -325,6 +325,23 @@ func TestAnvil(t *testing.T) {
 			return edited(t, data, "payload", map[string]any{"type": "hash", "hash": receipt.Hash.Hex()})
 		})
 	})
+	t.Run("a payout", func(t *testing.T) {
+		out := a.rail(func(o *mpp.Options) { o.Payout = anvilKeys[2] })
+		p := billing.Payout{ID: "txn_1", To: berth.Wallet{Address: freshAddress}, Amount: 7_000, At: time.Now(), Expires: time.Now().Add(10 * time.Minute)}
+		before := a.balance(freshAddress)
+		for range 2 { // made again, it is the same transaction
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			k := &kept{}
+			got, err := out.Pay(ctx, p, k.keep)
+			if err != nil || got.State != billing.Settled {
+				t.Errorf("outcome %+v, error %v", got, err)
+			}
+			if b := a.balance(freshAddress) - before; b != 7_000 {
+				t.Errorf("%d units were paid out", b)
+			}
+		}
+	})
 	t.Run("nobody's money", func(t *testing.T) {
 		_, offer := a.offer(own, 25_000)
 		poor := mpptest.NewWallet("poor", time.Now)

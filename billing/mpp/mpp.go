@@ -45,6 +45,9 @@ type Options struct {
 	FeePayer string
 	MaxGas   uint64
 	MaxFee   berth.Micros
+	// Payout is the key of the account that payouts come from, which needs money
+	// in Currency: 64 hex digits; empty where nothing is paid out.
+	Payout string
 	// Confirmations are how many blocks have to lie on a payment's block before
 	// it counts. Tempo's blocks are final, so zero is enough there.
 	Confirmations uint64
@@ -62,7 +65,8 @@ const (
 	decimals      = 6 // of a token whose units are micro-USD
 )
 
-// Rail is the rail. It implements billing.Rail and may be used concurrently.
+// Rail is the rail. It implements billing.Rail and billing.Payer, and may be
+// used concurrently.
 type Rail struct {
 	node          *evm.Client
 	chain         uint64
@@ -72,6 +76,7 @@ type Rail struct {
 	ttl           time.Duration
 	push          bool
 	sponsor       *evm.Key // nil where payers pay their gas
+	payer         *evm.Key // of payouts; nil where there are none
 	maxGas        uint64
 	maxFee        berth.Micros
 	confirmations uint64
@@ -97,7 +102,10 @@ func New(o Options) (*Rail, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	return r, errors.Join(r.setChain(o), r.setSecrets(o))
+	if err := errors.Join(r.setChain(o), r.setSecrets(o), r.setKeys(o)); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (r *Rail) setChain(o Options) (err error) {
@@ -116,21 +124,30 @@ func (r *Rail) setChain(o Options) (err error) {
 	return nil
 }
 
-func (r *Rail) setSecrets(o Options) (err error) {
+func (r *Rail) setSecrets(o Options) error {
 	r.secrets = append([][]byte{o.Secret}, o.Former...)
 	for _, s := range r.secrets {
 		if len(s) < minSecret {
 			return fmt.Errorf("secret: every secret needs at least %d bytes", minSecret)
 		}
 	}
-	switch {
-	case r.ttl < 0 || r.poll < 0 || r.maxFee < 0:
+	if r.ttl < 0 || r.poll < 0 || r.maxFee < 0 {
 		return errors.New("a time or a fee is negative")
-	case o.FeePayer == "":
-		return nil
 	}
-	if r.sponsor, err = evm.ParseKey(o.FeePayer); err != nil {
-		return fmt.Errorf("fee payer: %w", err)
+	return nil
+}
+
+func (r *Rail) setKeys(o Options) (err error) {
+	for _, k := range []struct {
+		name, hex string
+		into      **evm.Key
+	}{{"fee payer", o.FeePayer, &r.sponsor}, {"payout", o.Payout, &r.payer}} {
+		if k.hex == "" {
+			continue
+		}
+		if *k.into, err = evm.ParseKey(k.hex); err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
 	}
 	return nil
 }

@@ -45,7 +45,11 @@ func (r *Rail) Submit(ctx context.Context, c billing.Claim, keep billing.Keep) (
 	if raw != nil {
 		reason = r.sendSync(ctx, raw)
 	}
-	return r.wait(ctx, c, b, reason)
+	pay, err := transferOf(c, t)
+	if err != nil {
+		return billing.Outcome{State: billing.Unsettled, Hash: b.Hash}, err
+	}
+	return r.wait(ctx, c.Expires, pay, b, reason)
 }
 
 // complete is the transaction as it leaves and its hash. Of one that its payer
@@ -101,10 +105,10 @@ func (r *Rail) send(ctx context.Context, raw []byte) (refusal string) {
 
 // wait looks at the chain until there is an outcome, or ctx ends. After a
 // refusal it looks once.
-func (r *Rail) wait(ctx context.Context, c billing.Claim, b billing.Broadcast, refusal string) (billing.Outcome, error) {
+func (r *Rail) wait(ctx context.Context, end time.Time, pay transfer, b billing.Broadcast, refusal string) (billing.Outcome, error) {
 	reason := "the chain has not answered yet"
 	for {
-		out, err := r.decide(ctx, c, b)
+		out, err := r.decide(ctx, end, pay, b)
 		reason = cmp.Or(out.Reason, reason)
 		switch {
 		case err == nil && out.State != billing.Unsettled:
@@ -133,35 +137,44 @@ func isUnanswered(err error) bool {
 
 // Follow implements billing.Rail.
 func (r *Rail) Follow(ctx context.Context, c billing.Claim, b billing.Broadcast, _ billing.Keep) (billing.Outcome, error) {
-	out, err := r.decide(ctx, c, b)
-	if err != nil || out.State != billing.Unsettled || len(b.Raw) == 0 || !r.now().Before(c.Expires) {
+	pending := billing.Outcome{State: billing.Unsettled, Hash: b.Hash}
+	t, err := readTicket(c)
+	if err != nil {
+		return pending, err
+	}
+	if t.Kind == kindProof {
+		return billing.Outcome{State: billing.Settled}, nil
+	}
+	pay, err := transferOf(c, t)
+	if err != nil {
+		return pending, err
+	}
+	return r.follow(ctx, c.Expires, pay, b)
+}
+
+// follow looks once, and sends again what may have been lost on the way.
+func (r *Rail) follow(ctx context.Context, end time.Time, pay transfer, b billing.Broadcast) (billing.Outcome, error) {
+	out, err := r.decide(ctx, end, pay, b)
+	if err != nil || out.State != billing.Unsettled || len(b.Raw) == 0 || !r.now().Before(end) {
 		return out, err
 	}
-	// It may have been lost on the way. A node that has it says so.
 	if refusal := r.send(ctx, b.Raw); refusal != "" {
 		out.Reason = refusal
 	}
 	return out, nil
 }
 
-// decide is what the chain says of a transaction now.
-func (r *Rail) decide(ctx context.Context, c billing.Claim, b billing.Broadcast) (billing.Outcome, error) {
+// decide is what the chain says of a transaction, which is valid before end,
+// now.
+func (r *Rail) decide(ctx context.Context, end time.Time, pay transfer, b billing.Broadcast) (billing.Outcome, error) {
 	pending := billing.Outcome{State: billing.Unsettled, Hash: b.Hash}
-	t, err := readTicket(c)
-	if err != nil {
-		return pending, err
-	}
-	pay, err := transferOf(c, t)
-	if err != nil {
-		return pending, err
-	}
 	hash, err := evm.ParseHash(b.Hash)
 	if err != nil {
 		return pending, fmt.Errorf("the broadcast's hash: %w", err)
 	}
 	// In this order: a receipt that is missing after the chain's clock has passed
 	// the end can't come any more.
-	over, err := r.isOver(ctx, c.Expires)
+	over, err := r.isOver(ctx, end)
 	if err != nil {
 		return pending, err
 	}

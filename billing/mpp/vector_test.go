@@ -197,6 +197,7 @@ func TestNewRefuses(t *testing.T) {
 		"secret":       func(o *Options) { o.Secret = []byte("short") },
 		"every secret": func(o *Options) { o.Former = [][]byte{[]byte("short")} },
 		"fee payer":    func(o *Options) { o.FeePayer = "my secret key" },
+		"payout":       func(o *Options) { o.Payout = "my secret key" },
 		"negative":     func(o *Options) { o.TTL = -1 },
 	} {
 		bad := good
