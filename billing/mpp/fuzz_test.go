@@ -2,11 +2,14 @@ package mpp
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/google/go-cmp/cmp"
 
 	"berth/billing"
 	"berth/billing/mpp/mpptest"
@@ -94,6 +97,26 @@ func FuzzCredential(f *testing.F) {
 			if again, err := decodeObject([]byte(canonical(object))); err != nil || canonical(again) != canonical(object) {
 				t.Fatalf("%s has two canonical forms: %v", c.challenge.Request, err)
 			}
+		}
+	})
+}
+
+// FuzzJSON: what is read is what the standard library reads, and so is its
+// canonical form.
+func FuzzJSON(f *testing.F) {
+	f.Add([]byte(` {"a" : [1, -2,{"b":null}] , "c":"\\u00e9\\"\\\\", "d":true,"e":false, "":{}, "f":[] } `))
+	f.Add([]byte(`{"a":"\\ud800\u2028"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		object, err := decodeObject(b)
+		if err != nil {
+			return
+		}
+		var want, got any
+		if err := errors.Join(json.Unmarshal(b, &want), json.Unmarshal([]byte(canonical(object)), &got)); err != nil {
+			t.Fatalf("%q: %v", b, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
 		}
 	})
 }

@@ -33,15 +33,22 @@ func (r *Rail) Pay(ctx context.Context, p billing.Payout, keep billing.Keep) (bi
 	if err != nil {
 		return billing.Outcome{}, err
 	}
-	if err := r.checkBalance(ctx, pay.token, pay.from, p.Amount); err != nil {
-		return billing.Outcome{}, err
-	}
 	raw, err := r.signPayout(p, pay)
 	if err != nil {
 		return billing.Outcome{}, err
 	}
+	hash := evm.Keccak(raw)
+	seen, err := r.look(ctx, hash, pay)
+	if err != nil {
+		return billing.Outcome{}, err
+	}
+	if !seen.found { // what was paid out is not needed again
+		if err := r.checkBalance(ctx, pay.token, pay.from, p.Amount); err != nil {
+			return billing.Outcome{}, err
+		}
+	}
 	b, err := keep(ctx, "", 0, func(uint64) (billing.Broadcast, error) {
-		return billing.Broadcast{Hash: evm.Keccak(raw).Hex(), Raw: raw, At: r.now()}, nil
+		return billing.Broadcast{Hash: hash.Hex(), Raw: raw, At: r.now()}, nil
 	})
 	if err != nil {
 		return billing.Outcome{}, fmt.Errorf("keep the payout before it leaves: %w", err)

@@ -40,6 +40,10 @@ func TestPayout(t *testing.T) {
 	if got := r.chain.Balance(r.wallet.Address()); got != berth.Dollar+7_000 {
 		t.Errorf("the wallet has %d units", got)
 	}
+	// Made again, it is the same transaction, which the rest need not pay for.
+	if again, err := r.payOut(p, &kept{}, soon); err != nil || again != out || r.chain.Balance(r.wallet.Address()) != berth.Dollar+7_000 {
+		t.Errorf("again: %+v, error %v", again, err)
+	}
 	if again, err := r.rail.FollowPay(t.Context(), p, k.b, k.keep); err != nil || again != out {
 		t.Errorf("followed: %+v, error %v", again, err)
 	}
