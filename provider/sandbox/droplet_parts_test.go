@@ -73,6 +73,9 @@ func TestImageActions(t *testing.T) {
 		return &godo.ActionRequest{"type": "transfer", "region": region}
 	}
 	a := r.completed(acts.Transfer(t.Context(), id, to("ams3")))
+	if status, all := r.call("GET", "/v2/images/"+godo.Stringify(id)+"/actions", ""); status != http.StatusOK || len(all["actions"].([]any)) != 1 {
+		t.Errorf("the image's actions: %d, %v", status, all)
+	}
 	if a.ResourceType != "image" || a.ResourceID != id {
 		t.Errorf("action %+v", a)
 	}

@@ -72,7 +72,7 @@ func TestOldUserData(t *testing.T) {
 		t.Fatal(err)
 	}
 	machines := newFake()
-	r = openRig(t, dir, machines)
+	openRig(t, dir, machines)
 	if got := string(machines.machine(d.ID).spec.UserData); got != "#!/bin/sh\n" {
 		t.Errorf("the data became %q", got)
 	}
