@@ -61,7 +61,10 @@ type Presented struct {
 	Scheme string // "mpp", "x402/1", "x402/2" or "siwx"
 	Data   []byte // JSON of at most 16 KiB; for siwx the header's value
 	Realm  string // the host name that the client used
-	At     time.Time
+	// Resource is the URL that the client used, where it used one: a sign-in is
+	// for its scheme, host and port exactly.
+	Resource string
+	At       time.Time
 }
 
 // Wallet is who signs payments.

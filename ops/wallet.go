@@ -49,7 +49,7 @@ func (s *System) claim(ctx context.Context, call *Call) (*billing.Claim, error) 
 		return nil, nil
 	}
 	claim, err := s.cashier.Read(ctx, rails[found.Scheme], billing.Presented{
-		Scheme: string(found.Scheme), Data: []byte(found.Token), Realm: call.Origin.Realm, At: s.now(),
+		Scheme: string(found.Scheme), Data: []byte(found.Token), Realm: call.Origin.Realm, Resource: call.Origin.Resource, At: s.now(),
 	})
 	var refusal *billing.Refusal
 	switch {

@@ -3,7 +3,6 @@ package x402
 import (
 	"context"
 	"errors"
-	"time"
 
 	"berth/billing"
 	"berth/billing/evm"
@@ -11,12 +10,16 @@ import (
 
 // Bounds of the search for who submitted an authorization: how many blocks are
 // asked for at once, how often, and how long before the payment was seen it
-// may have been submitted.
+// may have been submitted. On Base a day has 44 windows.
 const (
 	searchBlocks  = 1000
 	searchWindows = 128
-	searchBefore  = time.Hour
+	searchBefore  = maxValidity
 )
+
+// deadAfter is how long after its end, by the chain's clock, an unused
+// authorization is dead: until then a reorganisation could still bring it.
+const deadAfter = 30 // seconds
 
 // look finds out by the chain what became of an authorization. It believes
 // nothing that is not deep enough, and no receipt alone: the token has to say
@@ -39,7 +42,7 @@ func (r *Rail) look(ctx context.Context, o order, hash string) (billing.Outcome,
 	switch {
 	case err != nil:
 		return waiting, err
-	case !used && int64(deep.Time) >= o.ValidBefore.Int64():
+	case !used && int64(deep.Time) >= o.ValidBefore.Int64()+deadAfter:
 		return billing.Outcome{State: billing.Failed, Reason: "the authorization ran out unused"}, nil
 	case !used:
 		return waiting, nil

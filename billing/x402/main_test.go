@@ -70,7 +70,7 @@ func (r *rig) offer(a billing.Ask) berth.Challenge {
 }
 
 func (r *rig) read(scheme string, data []byte) (billing.Claim, error) {
-	return r.rail.Read(r.t.Context(), billing.Presented{Scheme: scheme, Data: data, Realm: realm, At: time.Now()})
+	return r.rail.Read(r.t.Context(), billing.Presented{Scheme: scheme, Data: data, Realm: realm, Resource: resource, At: time.Now()})
 }
 
 // claim is a payment of two cents that was read.

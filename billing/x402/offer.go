@@ -23,7 +23,7 @@ const (
 // whose domain is unknown.
 func (r *Rail) Offer(a billing.Ask) (berth.Challenge, error) {
 	extensions := map[string]any{}
-	if origin, ok := originOf(a); ok {
+	if origin, ok := originOf(a.Resource, a.Realm); ok {
 		extensions[signIn] = r.signInOffer(a, origin)
 	} else if a.Amount == 0 {
 		return berth.Challenge{}, berth.Errorf(berth.NotFound, "x402 has no sign-in for %.60s", a.Resource)

@@ -63,7 +63,7 @@ func TestClientsCredentials(t *testing.T) {
 		{"x402/1", fromHeader(t, v.V1Header), 20_000},
 		{"siwx", []byte(v.SIWXHeader), 0},
 	} {
-		claim, err := r.rail.Read(t.Context(), billing.Presented{Scheme: c.scheme, Data: c.data, Realm: realm, At: time.Unix(v.At, 0)})
+		claim, err := r.rail.Read(t.Context(), billing.Presented{Scheme: c.scheme, Data: c.data, Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
 		if err != nil {
 			t.Errorf("%s: %v", c.scheme, err)
 			continue
@@ -86,11 +86,11 @@ func TestOneNameForOnePayment(t *testing.T) {
 	v := readVectors(t)
 	r := newRig(t)
 	at := time.Unix(v.At, 0)
-	two, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "x402/2", Data: v.V2, Realm: realm, At: at})
+	two, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "x402/2", Data: v.V2, Realm: realm, Resource: resource, At: at})
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "x402/1", Data: v.V1, Realm: realm, At: at})
+	one, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "x402/1", Data: v.V1, Realm: realm, Resource: resource, At: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestRefusedPayments(t *testing.T) {
 			text, scheme = v.V1, "x402/1"
 		}
 		r := newRig(t)
-		_, err := r.rail.Read(t.Context(), billing.Presented{Scheme: scheme, Data: edit(t, text, c.path, c.value), Realm: realm, At: time.Unix(v.At, 0)})
+		_, err := r.rail.Read(t.Context(), billing.Presented{Scheme: scheme, Data: edit(t, text, c.path, c.value), Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
 		if problem(err) != c.want {
 			t.Errorf("%s %s = %.60v: %v, want %s", scheme, c.path, c.value, err, c.want)
 		}
@@ -212,7 +212,7 @@ func TestRefusedBytes(t *testing.T) {
 		"nothing": "", "text": "hello", "an array": "[]", "two values": string(v.V2) + "{}", "half": string(v.V2[:200]), "null": "null",
 	} {
 		for _, scheme := range []string{"x402/2", "x402/1", "siwx"} {
-			_, err := r.rail.Read(t.Context(), billing.Presented{Scheme: scheme, Data: []byte(data), Realm: realm, At: time.Unix(v.At, 0)})
+			_, err := r.rail.Read(t.Context(), billing.Presented{Scheme: scheme, Data: []byte(data), Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
 			if problem(err) != billing.Malformed {
 				t.Errorf("%s as %s: %v", name, scheme, err)
 			}
@@ -232,7 +232,9 @@ func TestRefusedSignIns(t *testing.T) {
 	}{
 		{"domain", "evil.example", billing.Mismatched},
 		{"domain", "BERTH.example", billing.Mismatched},
+		{"domain", "berth.example:8443", billing.Mismatched},
 		{"uri", "https://evil.example/", billing.Mismatched},
+		{"uri", "http://berth.example/v1/servers", billing.Mismatched},
 		{"uri", "https://berth.example@evil.example/", billing.Mismatched},
 		{"uri", "mcp://berth.example/", billing.Mismatched},
 		{"uri", "https://berth.example/other", billing.Unverified},
@@ -257,7 +259,7 @@ func TestRefusedSignIns(t *testing.T) {
 	} {
 		r := newRig(t)
 		header := base64.StdEncoding.EncodeToString(edit(t, v.SIWX, c.path, c.value))
-		_, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "siwx", Data: []byte(header), Realm: realm, At: time.Unix(v.At, 0)})
+		_, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "siwx", Data: []byte(header), Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
 		if problem(err) != c.want {
 			t.Errorf("%s = %v: %v, want %s", c.path, c.value, err, c.want)
 		}
@@ -311,6 +313,25 @@ func TestOffersArePaid(t *testing.T) {
 	free.Realm = "elsewhere.example"
 	if err := r.rail.Match(proof, free); problem(err) != billing.Mismatched {
 		t.Errorf("a sign-in for another host: %v", err)
+	}
+}
+
+// TestSignInAtAPort: an origin with a port is offered and taken as it is.
+func TestSignInAtAPort(t *testing.T) {
+	r := newRig(t)
+	a := ask(0)
+	a.Realm, a.Resource = "127.0.0.1", "http://127.0.0.1:8080/v1/servers"
+	header, err := r.wallet.SignIn(r.offer(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]billing.Problem{
+		a.Resource: "", "http://127.0.0.1:8081/": billing.Mismatched, "https://127.0.0.1:8080/": billing.Mismatched, "mcp://tool/x": billing.Unsupported,
+	} {
+		c, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "siwx", Data: []byte(header), Realm: a.Realm, Resource: at, At: time.Now()})
+		if problem(err) != want || (want == "" && (err != nil || r.rail.Match(c, a) != nil)) {
+			t.Errorf("at %s: %v", at, err)
+		}
 	}
 }
 
@@ -434,7 +455,7 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, scheme string, data []byte) {
-		c, err := rail.Read(t.Context(), billing.Presented{Scheme: scheme, Data: data, Realm: realm, At: time.Unix(v.At, 0)})
+		c, err := rail.Read(t.Context(), billing.Presented{Scheme: scheme, Data: data, Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
 		if err == nil && (c.Unique == "" || len(c.Unique) > 200 || c.Payer.Address == "" || len(c.Payload) > 16<<10 || c.Amount < 0) {
 			t.Errorf("a claim out of bounds: %+v", c)
 		}

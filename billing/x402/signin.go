@@ -43,11 +43,11 @@ type proof struct {
 	Signature  string   `json:"signature"`
 }
 
-// originOf is the resource's URL where a sign-in can be bound to it: over HTTP,
-// at the host that the client used.
-func originOf(a billing.Ask) (*url.URL, bool) {
-	u, err := url.Parse(a.Resource)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host != a.Realm || u.User != nil {
+// originOf is a resource's URL where a sign-in can be bound to it: over HTTP, at
+// the host that the client used.
+func originOf(resource, realm string) (*url.URL, bool) {
+	u, err := url.Parse(resource)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() != realm || u.User != nil {
 		return nil, false
 	}
 	return u, true
@@ -112,7 +112,7 @@ func (r *Rail) readSignIn(ctx context.Context, c billing.Presented) (billing.Cla
 	if err != nil {
 		return billing.Claim{}, err
 	}
-	if err := r.bound(p, c.Realm); err != nil {
+	if err := r.bound(p, c); err != nil {
 		return billing.Claim{}, err
 	}
 	expires, err := p.validity(c.At)
@@ -128,7 +128,7 @@ func (r *Rail) readSignIn(ctx context.Context, c billing.Presented) (billing.Cla
 		return billing.Claim{}, err
 	}
 	return billing.Claim{
-		Rail: Name, Scheme: c.Scheme, Payer: payer, Network: r.network.caip2, Realm: p.Domain, Expires: expires,
+		Rail: Name, Scheme: c.Scheme, Payer: payer, Network: r.network.caip2, Realm: c.Realm, Expires: expires,
 		Unique:  "siwx/" + payer.Address + "/" + p.Nonce,
 		Payload: json.RawMessage(mustJSON(map[string]string{"nonce": p.Nonce})),
 	}, nil
@@ -160,19 +160,22 @@ func notAlphanumeric(c rune) bool {
 	return c > unicode.MaxASCII || (!unicode.IsLetter(c) && !unicode.IsDigit(c))
 }
 
-// bound checks that the sign-in is for this network and for the host that the
+// bound checks that the sign-in is for this network and for the origin that the
 // client used, so that another service can't use up what it was given.
-func (r *Rail) bound(p proof, realm string) error {
+func (r *Rail) bound(p proof, c billing.Presented) error {
+	here, ok := originOf(c.Resource, c.Realm)
 	u, err := url.Parse(p.URI)
 	switch {
+	case !ok:
+		return billing.Refuse(billing.Unsupported, "a sign-in is for an HTTP request to the host that is asked for")
 	case p.Version != "1" || p.Type != keySigned:
 		return billing.Refuse(billing.Unsupported, "sign-ins are of version 1 and type %s", keySigned)
 	case p.ChainID != r.network.caip2:
 		return billing.Refuse(billing.Unsupported, "sign-ins are for %s", r.network.caip2)
-	case p.Domain == "" || p.Domain != realm:
-		return billing.Refuse(billing.Mismatched, "the sign-in is for %.100q, and this is %.100q", p.Domain, realm)
-	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host != p.Domain || u.User != nil:
-		return billing.Refuse(billing.Mismatched, "the sign-in's uri is not at its domain")
+	case p.Domain != here.Host:
+		return billing.Refuse(billing.Mismatched, "the sign-in is for %.100q, and this is %.100q", p.Domain, here.Host)
+	case err != nil || u.Scheme != here.Scheme || u.Host != here.Host || u.User != nil:
+		return billing.Refuse(billing.Mismatched, "the sign-in's uri is not at %s://%s", here.Scheme, here.Host)
 	}
 	return nil
 }

@@ -83,6 +83,8 @@ func (r *Rail) usedBefore(ctx context.Context, o order) error {
 		return err
 	case seen.State == billing.Failed:
 		return billing.Refuse(billing.Spent, "%s", seen.Reason)
+	case seen.State == billing.Unsettled:
+		return berth.Errorf(berth.Unavailable, "the authorization is used, and the chain does not say yet by what")
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func (r *rig) offer() berth.Challenge {
 
 func (r *rig) read(scheme string, credential []byte) billing.Claim {
 	r.t.Helper()
-	c, err := r.rail.Read(r.t.Context(), billing.Presented{Scheme: scheme, Data: credential, Realm: "berth.example", At: time.Now()})
+	c, err := r.rail.Read(r.t.Context(), billing.Presented{Scheme: scheme, Data: credential, Realm: "berth.example", Resource: "https://berth.example/v1/servers", At: time.Now()})
 	if err != nil {
 		r.t.Fatal(err)
 	}
