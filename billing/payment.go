@@ -38,6 +38,9 @@ func (p Payment) Left() bool { return p.State == Submitted || p.State == Unsettl
 type PaymentRx interface {
 	Payment(ctx context.Context, id berth.ID) (Payment, error)
 	PaymentByClaim(ctx context.Context, rail, unique string) (Payment, error)
+	// Payments are those with ids after one, in the order of their ids, at most
+	// limit of 1 to 1000.
+	Payments(ctx context.Context, after berth.ID, limit int) ([]Payment, error)
 	// OpenPayments are those that don't rest, oldest first, at most limit.
 	OpenPayments(ctx context.Context, limit int) ([]Payment, error)
 	// PaymentSum is what has come in from a principal over a rail since a time,

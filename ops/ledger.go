@@ -57,6 +57,11 @@ func (s *System) addLedger() {
 		Routes: []Route{{Method: "GET", Path: "/v1/operator/ledger/verify", Status: http.StatusOK}},
 		Access: Operator, Read: s.verifyLedger,
 	})
+	Add(s.table, Op[CompareIn, CompareOut]{
+		Name: "compare_payments", Doc: operatorDoc("Compare the books with the chains", "Look for each payment of the last days on its rail's chain, and for money on the chain that no payment is about.", `{"days":7}`, true),
+		Routes: []Route{{Method: "GET", Path: "/v1/operator/ledger/chains", Status: http.StatusOK}},
+		Access: Operator, Run: s.comparePayments,
+	})
 	Add(s.table, Op[ExportIn, struct{}]{
 		Name: "export_ledger", Doc: operatorDoc("Export the ledger", "The whole ledger in its order, as CSV or JSON.", `{"format":"csv"}`, true),
 		Routes: []Route{{Method: "GET", Path: "/v1/operator/ledger/export", Status: http.StatusOK, Raw: RawOut}},

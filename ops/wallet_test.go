@@ -367,4 +367,16 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("balance %s and %s held", b.Balance, b.Held)
 	}
 	agree(t, w, smallHour-20_000, 1)
+	compare := func() billing.Comparison {
+		return w.Must(opstest.Operator, "compare_payments", nil).Out.(ops.CompareOut).Rails[0]
+	}
+	w.Local(0)
+	if c := compare(); len(c.Problems) > 0 || len(c.Unknown) > 0 || c.In != smallHour || c.Out != 20_000 || c.Payments != 3 {
+		t.Errorf("the comparison = %+v", c)
+	}
+	w.Rail.Drop(stranger, 5)
+	w.Paid(w.Principal()) // credited, and never on the chain
+	if c := compare(); len(c.Problems) != 1 || len(c.Unknown) != 1 {
+		t.Errorf("the comparison = %+v", c)
+	}
 }

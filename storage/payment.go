@@ -21,6 +21,16 @@ func (rx *Rx) PaymentByClaim(ctx context.Context, rail, unique string) (billing.
 	return one(row, err, toPayment, "no payment by this credential")
 }
 
+// Payments implements billing.PaymentRx.
+func (rx *Rx) Payments(ctx context.Context, after berth.ID, n int) ([]billing.Payment, error) {
+	most, err := limit(n, maxList)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := rx.q.Payments(ctx, db.PaymentsParams{After: string(after), Max: most})
+	return all(rows, err, toPayment)
+}
+
 // OpenPayments implements billing.PaymentRx.
 func (rx *Rx) OpenPayments(ctx context.Context, n int) ([]billing.Payment, error) {
 	most, err := limit(n, maxList)

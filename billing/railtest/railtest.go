@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type Rail struct {
 	failed map[string]bool
 	delay  map[string]int
 	faults Faults
+	moves  []billing.Move
 	// Paid is what arrived, and Count in how many transactions.
 	paid  berth.Micros
 	count int
@@ -228,6 +230,7 @@ func (r *Rail) send(p billing.Payout, f Faults) {
 		return
 	}
 	r.mined[p.ID] = "0x" + p.ID
+	r.moves = append(r.moves, billing.Move{Hash: "0x" + p.ID, Wallet: p.To.Address, Out: true, Amount: p.Amount})
 	r.funds[p.To.Address] += p.Amount
 	r.paid -= p.Amount
 }
@@ -239,6 +242,20 @@ func (r *Rail) sent(p billing.Payout) billing.Outcome {
 		return billing.Outcome{State: billing.Failed, Reason: "reverted"}
 	}
 	return billing.Outcome{State: billing.Settled, Hash: r.mined[p.ID]}
+}
+
+// Moves implements billing.Auditor: all that ever moved.
+func (r *Rail) Moves(context.Context, time.Time) ([]billing.Move, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.moves), nil
+}
+
+// Drop sends money to Berth that no payment is about.
+func (r *Rail) Drop(from string, amount berth.Micros) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moves = append(r.moves, billing.Move{Hash: "0xdropped", Wallet: from, Amount: amount})
 }
 
 // Funds are what a wallet has.
@@ -263,6 +280,7 @@ func (r *Rail) mine(c billing.Claim, f Faults) {
 	r.paid += c.Amount
 	r.count++
 	r.mined[c.Unique] = "0x" + c.Unique
+	r.moves = append(r.moves, billing.Move{Hash: "0x" + c.Unique, Wallet: c.Payer.Address, Amount: c.Amount})
 	r.delay[c.Unique] = f.Delay
 }
 

@@ -18,6 +18,7 @@ type ledgerCommands struct {
 	Verify    ledgerVerify    `cmd:"" help:"Check every invariant of the books."`
 	Export    ledgerExport    `cmd:"" help:"Print the whole ledger."`
 	Statement ledgerStatement `cmd:"" help:"Print an account's statement."`
+	Reconcile ledgerReconcile `cmd:"" help:"Compare wallets' payments with their chains."`
 }
 
 type ledgerVerify struct {
@@ -49,6 +50,44 @@ func printVerify(w io.Writer, v ops.VerifyOut) {
 	}
 	if v.OK {
 		fmt.Fprintf(w, "The ledger holds: %d transfers, %d open holds.\n", v.Transfers, v.OpenHolds)
+	}
+}
+
+type ledgerReconcile struct {
+	where
+	output
+	Days int `help:"How far back to look." default:"7"`
+}
+
+// Run compares the books with the chains; what the chains lack makes it end with
+// status 2.
+func (c *ledgerReconcile) Run(ctx context.Context) error {
+	var out ops.CompareOut
+	if err := c.ask(ctx, http.MethodGet, fmt.Sprintf("/v1/operator/ledger/chains?days=%d", c.Days), nil, &out); err != nil {
+		return err
+	}
+	err := c.show(out, func(w io.Writer) { printComparison(w, out) })
+	if err == nil && !out.OK {
+		return exitCode(2)
+	}
+	return err
+}
+
+func printComparison(w io.Writer, v ops.CompareOut) {
+	if len(v.Rails) == 0 {
+		fmt.Fprintln(w, "No rail is open: wallets can't pay here.")
+	}
+	for _, r := range v.Rails {
+		fmt.Fprintf(w, "%s: %d payments since %s, %s USD in, %s USD out\n", r.Rail, r.Payments, v.Since.Format(time.DateTime), r.In, r.Out)
+		for _, p := range r.Problems {
+			fmt.Fprintln(w, "PROBLEM:", p)
+		}
+		for _, u := range r.Unknown {
+			fmt.Fprintln(w, "came in without a payment:", u)
+		}
+		if len(r.Problems) == 0 {
+			fmt.Fprintln(w, "The chain has them all.")
+		}
 	}
 }
 

@@ -316,6 +316,65 @@ func (q *Queries) PaymentSum(ctx context.Context, arg PaymentSumParams) (int64, 
 	return total, err
 }
 
+const payments = `-- name: Payments :many
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id > $1 ORDER BY id LIMIT $2
+`
+
+type PaymentsParams struct {
+	After string
+	Max   int32
+}
+
+func (q *Queries) Payments(ctx context.Context, arg PaymentsParams) ([]Payment, error) {
+	rows, err := q.db.QueryContext(ctx, payments, arg.After, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Payment
+	for rows.Next() {
+		var i Payment
+		if err := rows.Scan(
+			&i.ID,
+			&i.Principal,
+			&i.Outward,
+			&i.Rail,
+			&i.Scheme,
+			&i.Uniq,
+			&i.Payer,
+			&i.PayerChain,
+			&i.Amount,
+			&i.Network,
+			&i.Asset,
+			&i.Payload,
+			&i.Expires,
+			&i.Operation,
+			&i.Hash,
+			&i.State,
+			&i.TxHash,
+			&i.Sender,
+			&i.Nonce,
+			&i.Raw,
+			&i.Sent,
+			&i.Reason,
+			&i.HeldBy,
+			&i.HeldTill,
+			&i.Created,
+			&i.Updated,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const principalByWallet = `-- name: PrincipalByWallet :one
 SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals
 WHERE id = (SELECT wallets.principal FROM wallets WHERE wallets.address = $1 AND wallets.chain = $2)

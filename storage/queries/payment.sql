@@ -4,6 +4,9 @@ SELECT * FROM payments WHERE id = $1;
 -- name: PaymentByClaim :one
 SELECT * FROM payments WHERE rail = $1 AND uniq = $2;
 
+-- name: Payments :many
+SELECT * FROM payments WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(max);
+
 -- name: OpenPayments :many
 SELECT * FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT sqlc.arg(max);
 
