@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/ethereum/go-ethereum/rlp"
-
-	"berth"
 	"berth/billing"
 	"berth/billing/evm"
 )
@@ -97,7 +94,7 @@ func (r *Rail) signPayout(p billing.Payout, pay transfer) ([]byte, error) {
 		r.chain, uint64(payoutPriority), uint64(payoutFee), uint64(payoutGas),
 		[]call{{To: pay.token[:], Value: new(big.Int), Data: pay.calldata()}},
 		none, new(big.Int).SetBytes(mark[:payoutNonceKey]), uint64(0),
-		uint64(p.Expires.Unix()), uint64(0), pay.token, rlp.RawValue(emptyString), none,
+		uint64(p.Expires.Unix()), uint64(0), pay.token, emptyString, none,
 	} {
 		t.fields = append(t.fields, encoded(v))
 	}
@@ -107,14 +104,4 @@ func (r *Rail) signPayout(p billing.Payout, pay transfer) ([]byte, error) {
 	}
 	t.from = signed{account: r.payer.Address(), envelope: s.Bytes()}
 	return t.raw(), nil
-}
-
-// PayoutAccount is the account that payouts come from, and nobody's where there
-// is no key for it.
-func (r *Rail) PayoutAccount() (w berth.Wallet, ok bool) {
-	if r.payer == nil {
-		return w, false
-	}
-	w, err := berth.ParseWallet(r.payer.Address().Hex())
-	return w, err == nil
 }
