@@ -59,7 +59,7 @@ type Ask struct {
 // Presented is a credential as it came, decoded from its header but no further.
 type Presented struct {
 	Scheme string // "mpp", "x402/1", "x402/2" or "siwx"
-	Data   []byte // JSON of at most 16 KiB; for siwx the header's value
+	Data   []byte // JSON of at most 16 KiB; for siwx the header's value will do
 	Realm  string // the host name that the client used
 	// Resource is the URL that the client used, where it used one: a sign-in is
 	// for its scheme, host and port exactly.

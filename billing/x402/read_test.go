@@ -62,6 +62,7 @@ func TestClientsCredentials(t *testing.T) {
 		{"x402/2", v.V2, 20_000},
 		{"x402/1", fromHeader(t, v.V1Header), 20_000},
 		{"siwx", []byte(v.SIWXHeader), 0},
+		{"siwx", v.SIWX, 0},
 	} {
 		claim, err := r.rail.Read(t.Context(), billing.Presented{Scheme: c.scheme, Data: c.data, Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
 		if err != nil {

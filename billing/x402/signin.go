@@ -1,6 +1,7 @@
 package x402
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -95,14 +96,17 @@ var signInSchema = func() map[string]any {
 	}
 }()
 
-// readSignIn reads the value of a SIGN-IN-WITH-X header.
+// readSignIn reads the value of a SIGN-IN-WITH-X header, or the JSON in it.
 func (r *Rail) readSignIn(ctx context.Context, c billing.Presented) (billing.Claim, error) {
 	if len(c.Data) > base64.StdEncoding.EncodedLen(maxCredential) {
 		return billing.Claim{}, billing.Refuse(billing.Malformed, "the sign-in has more than %d bytes", maxCredential)
 	}
-	text, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(string(c.Data)))
-	if err != nil {
-		return billing.Claim{}, billing.Refuse(billing.Malformed, "the sign-in is no padded base64")
+	text := bytes.TrimSpace(c.Data)
+	if !bytes.HasPrefix(text, []byte("{")) { // which base64 never begins with
+		var err error
+		if text, err = base64.StdEncoding.Strict().DecodeString(string(text)); err != nil {
+			return billing.Claim{}, billing.Refuse(billing.Malformed, "the sign-in is no padded base64")
+		}
 	}
 	var p proof
 	if err := decode(text, &p); err != nil {
