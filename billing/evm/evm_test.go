@@ -185,16 +185,3 @@ func FuzzParseSignature(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkRecover(b *testing.B) {
-	digest := evm.Keccak([]byte("anything"))
-	s, err := key(b).Sign(digest)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if _, err := evm.Recover(digest, s); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
