@@ -26,7 +26,7 @@ import (
 // railSettings say over which rails wallets pay. They come from the environment
 // only, for some are secret. A rail without an RPC URL is off.
 type railSettings struct {
-	mppRPC, mppChain, mppRecipient, mppCurrency, mppFeePayer string
+	mppRPC, mppChain, mppRecipient, mppCurrency, mppFeePayer, mppPayout string
 
 	x402RPC, x402Network, x402Asset, x402PayTo          string
 	x402Settler, x402Facilitator, x402FacilitatorBearer string
@@ -36,7 +36,7 @@ func railEnvironment() railSettings {
 	return railSettings{
 		mppRPC: os.Getenv("BERTH_MPP_RPC_URL"), mppChain: os.Getenv("BERTH_MPP_CHAIN_ID"),
 		mppRecipient: os.Getenv("BERTH_MPP_RECIPIENT"), mppCurrency: os.Getenv("BERTH_MPP_CURRENCY"),
-		mppFeePayer: os.Getenv("BERTH_MPP_FEE_PAYER_KEY"),
+		mppFeePayer: os.Getenv("BERTH_MPP_FEE_PAYER_KEY"), mppPayout: os.Getenv("BERTH_MPP_PAYOUT_KEY"),
 		x402RPC:     os.Getenv("BERTH_X402_RPC_URL"), x402Network: os.Getenv("BERTH_X402_NETWORK"),
 		x402Asset: os.Getenv("BERTH_X402_ASSET"), x402PayTo: os.Getenv("BERTH_X402_PAY_TO"),
 		x402Settler: os.Getenv("BERTH_X402_SETTLER_KEY"), x402Facilitator: os.Getenv("BERTH_X402_FACILITATOR_URL"),
@@ -73,7 +73,7 @@ type rails struct {
 	devchain, settler string // of play money; empty elsewhere
 	log               *slog.Logger
 	mu                sync.Mutex
-	passed            []bool // by rail: its check
+	passed, told      []bool // by rail: whether its chain is as it should be, and whether the log says that it does not answer
 }
 
 func (r *rails) list() []billing.Rail {
@@ -101,13 +101,22 @@ func (r *rails) check(ctx context.Context) error {
 		switch {
 		case err == nil:
 			r.passed[i] = true
+			r.log.Info("wallets can pay", slog.String("rail", c.Name()))
 		case errors.As(err, &silent) || ctx.Err() != nil:
-			r.log.Warn("a chain does not answer: wallets can't pay over it now", slog.String("rail", c.Name()), slog.Any("error", err))
+			r.complain(i, c.Name(), err)
 		default:
 			return fmt.Errorf("the rail %s: %w", c.Name(), err)
 		}
 	}
 	return nil
+}
+
+// complain tells once of a chain that does not answer.
+func (r *rails) complain(i int, name string, err error) {
+	if !r.told[i] {
+		r.log.Warn("a chain does not answer: wallets can't pay over it until it does", slog.String("rail", name), slog.Any("error", err))
+	}
+	r.told[i] = true
 }
 
 func (r *rails) checkOne(ctx context.Context, c checked) error {
@@ -155,7 +164,7 @@ func openRails(env secretsFromEnvironment, devchain string, vault *account.Vault
 	if env.digitalOceanToken == "" && (s.x402Network == baseMainnet || s.mppChain == strconv.Itoa(tempoMainnet)) {
 		return nil, errors.New("real money for machines of the sandbox: set DIGITALOCEAN_TOKEN, or use a test network")
 	}
-	out.passed = make([]bool, len(out.checked))
+	out.passed, out.told = make([]bool, len(out.checked)), make([]bool, len(out.checked))
 	return out, nil
 }
 
@@ -174,7 +183,7 @@ func (s railSettings) openMPP(vault *account.Vault, log *slog.Logger) (*mpp.Rail
 	}
 	return mpp.New(mpp.Options{
 		RPC: s.mppRPC, Chain: chain, Recipient: s.mppRecipient, Currency: currency, Secret: secret,
-		FeePayer: s.mppFeePayer, Clock: time.Now, Log: log,
+		FeePayer: s.mppFeePayer, Payout: s.mppPayout, Clock: time.Now, Log: log,
 	})
 }
 
