@@ -37,7 +37,7 @@ func railEnvironment() railSettings {
 		mppRPC: os.Getenv("BERTH_MPP_RPC_URL"), mppChain: os.Getenv("BERTH_MPP_CHAIN_ID"),
 		mppRecipient: os.Getenv("BERTH_MPP_RECIPIENT"), mppCurrency: os.Getenv("BERTH_MPP_CURRENCY"),
 		mppFeePayer: os.Getenv("BERTH_MPP_FEE_PAYER_KEY"), mppPayout: os.Getenv("BERTH_MPP_PAYOUT_KEY"),
-		x402RPC:     os.Getenv("BERTH_X402_RPC_URL"), x402Network: os.Getenv("BERTH_X402_NETWORK"),
+		x402RPC: os.Getenv("BERTH_X402_RPC_URL"), x402Network: os.Getenv("BERTH_X402_NETWORK"),
 		x402Asset: os.Getenv("BERTH_X402_ASSET"), x402PayTo: os.Getenv("BERTH_X402_PAY_TO"),
 		x402Settler: os.Getenv("BERTH_X402_SETTLER_KEY"), x402Facilitator: os.Getenv("BERTH_X402_FACILITATOR_URL"),
 		x402FacilitatorBearer: os.Getenv("BERTH_X402_FACILITATOR_TOKEN"),
