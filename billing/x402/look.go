@@ -48,14 +48,15 @@ func (r *Rail) look(ctx context.Context, o order, hash string) (billing.Outcome,
 		return waiting, nil
 	}
 	if hash != "" {
-		if moved, err := r.moved(ctx, o, evm.Hash(mustHash(hash)), deep.Number); err != nil || moved {
+		if moved, err := r.moved(ctx, o, hashOf(hash), deep.Number); err != nil || moved {
 			return settled(moved, hash, waiting), err
 		}
 	}
 	return r.search(ctx, o, deep, waiting)
 }
 
-func mustHash(s string) evm.Hash {
+// hashOf is a transaction of ours or one that a facilitator named.
+func hashOf(s string) evm.Hash {
 	h, err := evm.ParseHash(s)
 	if err != nil {
 		return evm.Hash{} // no transaction has it

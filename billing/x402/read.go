@@ -217,23 +217,26 @@ func (r *Rail) signer(ctx context.Context, address evm.Address, digest evm.Hash,
 
 // identifier is the client's name for its payment, where it gave one.
 func (p payload) identifier() (string, error) {
-	e, ok := p.Extensions[identifier]
-	if !ok || len(e.Info) == 0 {
+	text, ok := p.Extensions[identifier]
+	if !ok {
 		return "", nil
 	}
-	var info struct {
-		ID string `json:"id"`
+	var e struct {
+		Info struct {
+			ID string `json:"id"`
+		} `json:"info"`
 	}
-	if err := json.Unmarshal(e.Info, &info); err != nil {
-		return "", billing.Refuse(billing.Malformed, "extensions.%s.info: %s", identifier, shape(err))
+	if err := json.Unmarshal(text, &e); err != nil {
+		return "", billing.Refuse(billing.Malformed, "extensions.%s: %s", identifier, shape(err))
 	}
-	if info.ID == "" { // an echo of the offer
+	id := e.Info.ID
+	switch {
+	case id == "": // an echo of the offer
 		return "", nil
-	}
-	if len(info.ID) < 16 || len(info.ID) > 128 || strings.Trim(info.ID, identifierLetters) != "" {
+	case len(id) < 16 || len(id) > 128 || strings.Trim(id, identifierLetters) != "":
 		return "", billing.Refuse(billing.Malformed, "extensions.%s.info.id: 16 to 128 letters, digits, - and _", identifier)
 	}
-	return info.ID, nil
+	return id, nil
 }
 
 const identifierLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

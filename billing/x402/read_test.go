@@ -81,6 +81,18 @@ func TestClientsCredentials(t *testing.T) {
 	}
 }
 
+// TestOthersExtensions: what a client says beside the payment, in any shape, is
+// no reason to refuse it.
+func TestOthersExtensions(t *testing.T) {
+	v := readVectors(t)
+	r := newRig(t)
+	data := edit(t, v.V2, "extensions", map[string]any{"a": true, "b": []int{1}, "payment-identifier": map[string]any{"info": map[string]any{"required": false}}})
+	c, err := r.rail.Read(t.Context(), billing.Presented{Scheme: "x402/2", Data: data, Realm: realm, Resource: resource, At: time.Unix(v.At, 0)})
+	if err != nil || c.Identifier != "" {
+		t.Errorf("%q %v", c.Identifier, err)
+	}
+}
+
 // TestOneNameForOnePayment: version 1 and 2 of an authorization are the same
 // payment.
 func TestOneNameForOnePayment(t *testing.T) {

@@ -97,7 +97,7 @@ func (r *Rail) reverted(ctx context.Context, b billing.Broadcast) bool {
 	if b.Hash == "" {
 		return false
 	}
-	receipt, err := r.chain.Receipt(ctx, mustHash(b.Hash))
+	receipt, err := r.chain.Receipt(ctx, hashOf(b.Hash))
 	return err == nil && receipt != nil && !receipt.Succeeded
 }
 
@@ -150,7 +150,7 @@ func (r *Rail) push(ctx context.Context, o order, b billing.Broadcast, keep bill
 	if b.Hash == "" {
 		return r.dispatch(ctx, o, nil, floor, keep)
 	}
-	receipt, err := r.chain.Receipt(ctx, mustHash(b.Hash))
+	receipt, err := r.chain.Receipt(ctx, hashOf(b.Hash))
 	switch {
 	case err != nil:
 		return b, err

@@ -3,6 +3,7 @@ package x402
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -40,12 +41,12 @@ type legacyRequirement struct {
 // payload is a credential of version 2; version 1 has scheme and network in
 // place of accepted.
 type payload struct {
-	Version    int                  `json:"x402Version"`
-	Scheme     string               `json:"scheme,omitempty"`
-	Network    string               `json:"network,omitempty"`
-	Accepted   *requirement         `json:"accepted,omitempty"`
-	Payload    transfer             `json:"payload"`
-	Extensions map[string]extension `json:"extensions,omitempty"`
+	Version    int                        `json:"x402Version"`
+	Scheme     string                     `json:"scheme,omitempty"`
+	Network    string                     `json:"network,omitempty"`
+	Accepted   *requirement               `json:"accepted,omitempty"`
+	Payload    transfer                   `json:"payload"`
+	Extensions map[string]json.RawMessage `json:"extensions,omitempty"` // of any shape
 }
 
 // transfer is the payload of scheme exact by EIP-3009.
@@ -61,11 +62,6 @@ type authorization struct {
 	ValidAfter  string `json:"validAfter"`
 	ValidBefore string `json:"validBefore"`
 	Nonce       string `json:"nonce"`
-}
-
-// extension is a client's echo of an extension; its other members don't matter.
-type extension struct {
-	Info json.RawMessage `json:"info,omitempty"`
 }
 
 // decode reads exactly one JSON value of at most 16 KiB. Members that it does
@@ -86,11 +82,13 @@ func decode(data []byte, into any) error {
 
 // shape says what is wrong with JSON without repeating what it holds.
 func shape(err error) string {
-	switch e := err.(type) {
-	case *json.UnmarshalTypeError:
-		return fmt.Sprintf("%s should be a %s", e.Field, e.Type.Kind())
-	case *json.SyntaxError:
-		return fmt.Sprintf("a syntax error at byte %d", e.Offset)
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &kind):
+		return fmt.Sprintf("%s should be a %s", kind.Field, kind.Type.Kind())
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("a syntax error at byte %d", syntax.Offset)
 	}
 	return "it ends early"
 }

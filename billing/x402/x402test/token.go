@@ -51,7 +51,6 @@ func selector(method string) []byte { return evm.Calldata(method)[:4] }
 
 var (
 	byParts  = selector("transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)")
-	byBytes  = selector("transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)")
 	byCancel = selector("cancelAuthorization(address,bytes32)") // by the payer, in short
 )
 
