@@ -19,8 +19,10 @@ import (
 
 // demoCommand is `berth demo`.
 type demoCommand struct {
-	JSON    bool `help:"Print JSON lines for machines, one for each step."`
-	Verbose bool `short:"v" help:"Print the log to standard error."`
+	JSON     bool   `help:"Print JSON lines for machines, one for each step."`
+	Wallet   bool   `help:"The story of an agent that pays from a wallet, on a development chain."`
+	Devchain string `help:"URL of a berth-devchain that runs. Default: one is started." placeholder:"URL"`
+	Verbose  bool   `short:"v" help:"Print the log to standard error."`
 }
 
 // demoTimeout bounds the demo: it takes some seconds, and must not hang.
@@ -60,7 +62,7 @@ func (c *demoCommand) tell(ctx context.Context, w io.Writer) error {
 	}
 	s := &story{teller: c.teller(&outlet{w, stop})}
 	start := time.Now()
-	err := s.live(ctx, log)
+	err := c.live(ctx, s, log)
 	if ctx.Err() != nil {
 		err = errors.Join(context.Cause(ctx), unlessOf(ctx, err))
 	}
@@ -109,15 +111,33 @@ func (o *outlet) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// live has a chain for as long as the story takes, where that is about a wallet.
+func (c *demoCommand) live(ctx context.Context, s *story, log *slog.Logger) (err error) {
+	if !c.Wallet {
+		return s.live(ctx, chapters(), "", log)
+	}
+	url := c.Devchain
+	if url == "" {
+		d, err := startDevchain(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.close()) }()
+		url = d.url
+	}
+	s.wallet = &purse{url: url}
+	return s.live(ctx, walletChapters(), url, log)
+}
+
 // live holds a node in a temporary directory for as long as the story takes.
 // The environment's settings don't count: a demo must never spend real money.
-func (s *story) live(ctx context.Context, log *slog.Logger) (err error) {
+func (s *story) live(ctx context.Context, steps []step, devchain string, log *slog.Logger) (err error) {
 	dir, err := os.MkdirTemp("", "berth-demo-")
 	if err != nil {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, erase(dir)) }()
-	at := settings{Listen: "127.0.0.1:0", Budget: "0", where: where{Data: dir}}
+	at := settings{Listen: "127.0.0.1:0", Budget: "0", Devchain: devchain, where: where{Data: dir}}
 	if s.node, err = newNode(ctx, at, secretsFromEnvironment{}, dir, log); err != nil {
 		return err
 	}
@@ -130,7 +150,7 @@ func (s *story) live(ctx context.Context, log *slog.Logger) (err error) {
 	if err := s.node.listen(at); err != nil {
 		return err
 	}
-	return s.tell(ctx, chapters())
+	return s.tell(ctx, steps)
 }
 
 // eraseTimeout bounds the removal of servers that an interruption left.

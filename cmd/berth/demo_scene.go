@@ -65,6 +65,7 @@ type story struct {
 	page     page
 	snapshot berth.ID
 	restored ops.CreateServerOut
+	wallet   *purse // where the story is about one
 }
 
 // tell goes through the steps up to the first that fails.
