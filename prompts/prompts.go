@@ -75,25 +75,33 @@ func parse(name string, text []byte) (Prompt, error) {
 	return p, err
 }
 
+// ArgumentError says what is wrong with the arguments of a prompt.
+type ArgumentError struct{ text string }
+
+// Error implements error.
+func (e *ArgumentError) Error() string { return e.text }
+
+func wrong(format string, args ...any) error { return &ArgumentError{fmt.Sprintf(format, args...)} }
+
 // Render completes the text. It refuses arguments that are missing, unknown or
-// longer than 4096 bytes.
+// longer than 4096 bytes by an *ArgumentError.
 func (p Prompt) Render(given map[string]string) (string, error) {
 	values := make(map[string]string, len(p.Arguments))
 	for _, a := range p.Arguments {
 		v := given[a.Name]
 		switch {
 		case v == "" && a.Required:
-			return "", fmt.Errorf("the prompt %s needs the argument %s: %s", p.Name, a.Name, a.Description)
+			return "", wrong("the prompt %s needs the argument %s: %s", p.Name, a.Name, a.Description)
 		case v == "":
 			v = a.Default
 		case len(v) > maxArgument:
-			return "", fmt.Errorf("the argument %s is longer than %d bytes", a.Name, maxArgument)
+			return "", wrong("the argument %s is longer than %d bytes", a.Name, maxArgument)
 		}
 		values[a.Name] = v
 	}
 	for name := range given {
 		if _, known := values[name]; !known {
-			return "", fmt.Errorf("the prompt %s has no argument %q", p.Name, name)
+			return "", wrong("the prompt %s has no argument %q", p.Name, name)
 		}
 	}
 	var b bytes.Buffer

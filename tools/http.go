@@ -42,7 +42,7 @@ func (f *Front) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			allow = "POST"
 		}
 		w.Header().Set("Allow", allow)
-		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		f.deny(w, http.StatusMethodNotAllowed, "the method %s is not one of %s", r.Method, allow)
 	}
 }
 
@@ -62,11 +62,11 @@ func (f *Front) servePost(w http.ResponseWriter, r *http.Request) {
 // readMessage reads the message of a POST, or answers what is wrong with it.
 func (f *Front) readMessage(w http.ResponseWriter, r *http.Request) (message, bool) {
 	if !isJSON(r) {
-		http.Error(w, "the content type must be application/json", http.StatusUnsupportedMediaType)
+		f.deny(w, http.StatusUnsupportedMediaType, "the content type must be application/json")
 		return message{}, false
 	}
 	if !accepts(r, "application/json") && !accepts(r, "text/event-stream") {
-		http.Error(w, "Accept must list application/json and text/event-stream", http.StatusNotAcceptable)
+		f.deny(w, http.StatusNotAcceptable, "Accept must list application/json and text/event-stream")
 		return message{}, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.opts.MaxMessage))
@@ -93,6 +93,11 @@ func (f *Front) reject(w http.ResponseWriter, status int, id json.RawMessage, er
 	if err := writeJSON(w, status, encodeRejection(id, err)); err != nil {
 		f.opts.Log.Debug("MCP error not delivered", "error", err)
 	}
+}
+
+// deny answers a request that is no message, or for which there is no place.
+func (f *Front) deny(w http.ResponseWriter, status int, format string, args ...any) {
+	f.reject(w, status, nil, rejectf(mcp.INVALID_REQUEST, format, args...))
 }
 
 // refuse answers a request that could not begin.
@@ -152,17 +157,17 @@ func (f *Front) serveInitialize(w http.ResponseWriter, r *http.Request, m messag
 // is wrong with it. A client takes 404 as the sign to initialise again.
 func (f *Front) session(w http.ResponseWriter, r *http.Request) (*httpSession, bool) {
 	if v := r.Header.Get(mcp.HeaderProtocolVersion); v != "" && !mcp.IsValidProtocolVersion(v) {
-		http.Error(w, "unsupported protocol version "+v, http.StatusBadRequest)
+		f.deny(w, http.StatusBadRequest, "unsupported protocol version %.40s", v)
 		return nil, false
 	}
 	id := r.Header.Get(mcp.HeaderSessionID)
 	if id == "" {
-		http.Error(w, "Mcp-Session-Id is missing; initialize first", http.StatusBadRequest)
+		f.deny(w, http.StatusBadRequest, "Mcp-Session-Id is missing; initialize first")
 		return nil, false
 	}
 	h, ok := f.sessions.use(id)
 	if !ok {
-		http.Error(w, "no such session; initialize again", http.StatusNotFound)
+		f.deny(w, http.StatusNotFound, "no such session; initialize again")
 	}
 	return h, ok
 }
@@ -197,7 +202,7 @@ func (f *Front) answer(stream *eventStream, reply []byte, status int) {
 // client goes, opens another such stream, or the session ends.
 func (f *Front) serveGet(w http.ResponseWriter, r *http.Request) {
 	if !accepts(r, "text/event-stream") {
-		http.Error(w, "Accept must list text/event-stream", http.StatusNotAcceptable)
+		f.deny(w, http.StatusNotAcceptable, "Accept must list text/event-stream")
 		return
 	}
 	h, ok := f.session(w, r)

@@ -8,6 +8,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"berth"
 )
 
 // guard refuses requests that a web page could have sent without its user's
@@ -15,11 +19,11 @@ import (
 // under a foreign name (DNS rebinding). It reports whether the request may go on.
 func (f *Front) guard(w http.ResponseWriter, r *http.Request) bool {
 	if !f.hostAllowed(r) {
-		http.Error(w, "this server is not called "+r.Host, http.StatusForbidden)
+		f.deny(w, http.StatusForbidden, "this server is not called %.100s", r.Host)
 		return false
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !f.originAllowed(origin) {
-		http.Error(w, "requests from this origin are not allowed", http.StatusForbidden)
+		f.deny(w, http.StatusForbidden, "requests from this origin are not allowed")
 		return false
 	}
 	return true
@@ -64,18 +68,29 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// identify finds out who calls. Without a valid caller it answers 401.
+// identify finds out who calls, or answers why that can't be: 401 where a
+// credential is wrong, so that the client learns it when it connects.
 func (f *Front) identify(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	if f.opts.Identify == nil {
 		return r, true
 	}
 	ctx, err := f.opts.Identify(r)
-	if err != nil {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		http.Error(w, err.Error(), http.StatusUnauthorized)
-		return nil, false
+	if err == nil {
+		return r.WithContext(ctx), true
 	}
-	return r.WithContext(ctx), true
+	status := http.StatusServiceUnavailable
+	switch berth.CodeOf(err) {
+	case berth.Unauthenticated:
+		status = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", `Bearer realm="berth", error="invalid_token"`)
+	case berth.InvalidInput:
+		status = http.StatusBadRequest
+	default:
+		f.opts.Log.Error("MCP caller not identified", "error", err)
+		w.Header().Set("Retry-After", "1")
+	}
+	f.reject(w, status, nil, rejectionOf(err, mcp.INVALID_REQUEST))
+	return nil, false
 }
 
 // isJSON reports whether the request says that its body is JSON.

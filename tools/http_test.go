@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"berth"
 )
 
 const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
@@ -69,7 +72,7 @@ func TestHTTPRefusals(t *testing.T) {
 	}
 	f := newTestFront(t, newFixture(), Options{MaxMessage: 4096, Origins: []string{"https://app.example"}, Identify: func(r *http.Request) (context.Context, error) {
 		if strings.HasSuffix(r.Header.Get("Authorization"), "wrong") {
-			return nil, errors.New("unknown key")
+			return nil, berth.Errorf(berth.Unauthenticated, "unknown key")
 		}
 		return r.Context(), nil
 	}})
@@ -104,14 +107,22 @@ func TestHTTPRefusals(t *testing.T) {
 			if res.StatusCode != tt.status || !strings.Contains(string(body), tt.body2) {
 				t.Errorf("got %d %s\nwant %d with %q", res.StatusCode, body, tt.status, tt.body2)
 			}
-			if res.StatusCode == 401 && res.Header.Get("WWW-Authenticate") != "Bearer" {
+			if res.StatusCode == 401 && !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), "Bearer ") {
 				t.Errorf("WWW-Authenticate = %q", res.Header.Get("WWW-Authenticate"))
+			}
+			if refusal := new(rpcRefusal); res.StatusCode >= 400 && (json.Unmarshal(body, refusal) != nil || refusal.Error.Code == 0) {
+				t.Errorf("%d with no JSON-RPC error: %s", res.StatusCode, body)
 			}
 			if res.StatusCode == 405 && res.Header.Get("Allow") == "" {
 				t.Error("405 without Allow")
 			}
 		})
 	}
+}
+
+// rpcRefusal is an answer that says no.
+type rpcRefusal struct {
+	Error struct{ Code int }
 }
 
 func TestHostsAreAnAllowList(t *testing.T) {

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -15,8 +16,11 @@ func addPrompt(srv *server.MCPServer, p prompts.Prompt) {
 	for _, a := range p.Arguments {
 		out.Arguments = append(out.Arguments, mcp.PromptArgument{Name: a.Name, Description: a.Description, Required: a.Required})
 	}
-	srv.AddPrompt(out, func(_ context.Context, req mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+	srv.AddPrompt(out, func(ctx context.Context, req mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 		text, err := p.Render(req.Params.Arguments)
+		if wrong := new(prompts.ArgumentError); errors.As(err, &wrong) {
+			return nil, Refuse(ctx, mcp.INVALID_PARAMS, err.Error(), nil)
+		}
 		if err != nil {
 			return nil, err
 		}

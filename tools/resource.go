@@ -50,7 +50,7 @@ func reader(sys *ops.System, calls func(uri string) []ops.Call) server.ResourceH
 			call.Creds, call.Front = caller(ctx).Creds, "mcp"
 			res, err := sys.Dispatch(ctx, &call)
 			if err != nil {
-				return nil, err
+				return nil, refuseRead(ctx, err)
 			}
 			text, err := json.Marshal(res.Out)
 			if err == nil {

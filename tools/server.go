@@ -80,7 +80,7 @@ func (c Caller) shows(op *ops.Operation) bool {
 	if len(wanted) == 0 {
 		wanted = []string{"default"}
 	}
-	return slices.Contains(wanted, "all") || slices.Contains(wanted, op.Doc.Toolset)
+	return slices.Contains(wanted, everything) || slices.Contains(wanted, op.Doc.Toolset)
 }
 
 // filter lists the caller's toolsets, in the table's order: hosts and caches

@@ -32,7 +32,7 @@ func (f *Front) SSEHandler() http.Handler {
 			f.serveSSEMessage(w, r)
 		default:
 			w.Header().Set("Allow", "GET, POST")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			f.deny(w, http.StatusMethodNotAllowed, "the method %s is not one of GET, POST", r.Method)
 		}
 	})
 }
@@ -81,7 +81,7 @@ func (s *streamStore) remove(id string) {
 // serveSSE keeps one stream open until its client goes or the front quits.
 func (f *Front) serveSSE(w http.ResponseWriter, r *http.Request) {
 	if !accepts(r, "text/event-stream") {
-		http.Error(w, "Accept must list text/event-stream", http.StatusNotAcceptable)
+		f.deny(w, http.StatusNotAcceptable, "Accept must list text/event-stream")
 		return
 	}
 	s := &sseStream{connection: f.newConnection(true), events: newEventStream(w, f.opts.KeepAlive, true)}
@@ -89,7 +89,7 @@ func (f *Front) serveSSE(w http.ResponseWriter, r *http.Request) {
 	if err := f.streams.add(s); err != nil {
 		s.events.close()
 		w.Header().Set("Retry-After", "10")
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		f.reject(w, http.StatusServiceUnavailable, nil, err)
 		return
 	}
 	defer f.streams.remove(s.SessionID())
@@ -117,7 +117,7 @@ func messagePath(r *http.Request, id string) string {
 func (f *Front) serveSSEMessage(w http.ResponseWriter, r *http.Request) {
 	s, ok := f.streams.get(r.URL.Query().Get("sessionId"))
 	if !ok {
-		http.Error(w, "no such stream; connect again", http.StatusNotFound)
+		f.deny(w, http.StatusNotFound, "no such stream; connect again")
 		return
 	}
 	m, ok := f.readMessage(w, r)

@@ -34,7 +34,8 @@ const maxWaiting = 16
 // Options adjust a Front. The zero value is a server for this machine only.
 type Options struct {
 	// Identify returns the context of an HTTP request, with its caller in it.
-	// An error is answered with 401. Nil leaves every request without a caller.
+	// berth.Unauthenticated is answered with 401, berth.InvalidInput with 400, and
+	// any other error with 503. Nil leaves every request without a caller.
 	Identify func(*http.Request) (context.Context, error)
 
 	// Hosts are the names, without port, that HTTP requests may address.

@@ -26,6 +26,7 @@ type message struct {
 type rejection struct {
 	code int
 	text string
+	data any // nil, or what a program can act on
 }
 
 func (r *rejection) Error() string { return r.text }
@@ -147,11 +148,11 @@ func encode(v any) ([]byte, error) {
 // encodeRejection renders the error response to the request with this id; a
 // nil id becomes null.
 func encodeRejection(id json.RawMessage, err error) []byte {
-	code := mcp.INTERNAL_ERROR
+	details := mcp.NewJSONRPCErrorDetails(mcp.INTERNAL_ERROR, err.Error(), nil)
 	if r := new(rejection); errors.As(err, &r) {
-		code = r.code
+		details.Code, details.Data = r.code, r.data
 	}
-	return encodeError(id, mcp.NewJSONRPCErrorDetails(code, err.Error(), nil))
+	return encodeError(id, details)
 }
 
 // encodeError renders an error response. Details that can't be encoded are

@@ -120,7 +120,7 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	if err != nil {
 		return err
 	}
-	a.front = tools.NewFront(srv, tools.Options{Identify: identify, Log: a.log})
+	a.front = tools.NewFront(srv, tools.Options{Identify: a.identify, Log: a.log})
 	return nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"berth"
@@ -127,6 +126,11 @@ func (n *node) servePipe(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	sets, err := tools.ParseToolsets(n.app.system.Table(), r.Header.Get(toolsetsHeader))
+	if err != nil {
+		http.Error(w, said(err), http.StatusBadRequest)
+		return
+	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "the connection can't be taken over", http.StatusInternalServerError)
@@ -138,10 +142,7 @@ func (n *node) servePipe(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+pipeUpgrade+"\r\n"+buildHeader+": "+build()+"\r\n\r\n"); err != nil {
 		return
 	}
-	c := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, Realm: "localhost", ReadOnly: r.Header.Get(readOnlyHeader) != ""}
-	if sets := r.Header.Get(toolsetsHeader); sets != "" {
-		c.Toolsets = strings.Split(sets, ",")
-	}
+	c := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, Realm: "localhost", Toolsets: sets, ReadOnly: r.Header.Get(readOnlyHeader) != ""}
 	// The cloud and the jobs start with the first answer, not before it.
 	out := &firstWrite{Writer: conn, then: func() { n.app.begin(context.Background()) }}
 	if err := n.app.front.ServeStream(n.quitting, readBuffered(buffered.Reader, conn), out, c); err != nil {

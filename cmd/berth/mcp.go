@@ -116,7 +116,7 @@ func (c *mcpCommand) shake(conn net.Conn) (*pipeConn, int, error) {
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 1024)) // the status says enough if this fails
 	err = conn.Close()
 	if res.StatusCode == http.StatusBadRequest {
-		err = errors.New(string(text))
+		err = errors.New(strings.TrimSpace(string(text)))
 	}
 	return nil, res.StatusCode, err
 }
@@ -158,8 +158,8 @@ func (c *mcpCommand) serveHere(ctx context.Context, dir string) error {
 		return err
 	}
 	caller := tools.Caller{Creds: []ops.Credential{{Scheme: ops.LocalScheme}}, Realm: "localhost", ReadOnly: c.ReadOnly}
-	if c.Toolsets != "" {
-		caller.Toolsets = strings.Split(c.Toolsets, ",")
+	if caller.Toolsets, err = tools.ParseToolsets(n.app.system.Table(), c.Toolsets); err != nil {
+		return errors.Join(errors.New(said(err)), n.close())
 	}
 	out := &firstWrite{Writer: os.Stdout, then: func() { n.app.begin(context.Background()) }}
 	err = n.app.front.ServeStream(ctx, os.Stdin, out, caller)

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+
+	"berth"
 )
 
 // output is how a command shows what it found.
@@ -25,6 +28,18 @@ func (o output) show(v any, people func(io.Writer)) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 	people(w)
 	return w.Flush()
+}
+
+// said is an error in the words for people: what is wrong and what to do.
+func said(err error) string {
+	var e *berth.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + "; " + e.Hint
 }
 
 // exists refuses a directory that no Berth has used: a mistyped one must not

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,14 +181,31 @@ func hostname(r *http.Request) string {
 	return r.Host
 }
 
-// identify puts who sends an MCP request over HTTP into its context. The key is
-// verified by Dispatch, with every call.
-func identify(r *http.Request) (context.Context, error) {
-	c := tools.Caller{Creds: credentials(r), ReadOnly: r.URL.Query().Has("read_only"), Realm: hostname(r)}
-	if sets := r.URL.Query().Get("toolsets"); sets != "" {
-		c.Toolsets = strings.Split(sets, ",")
+// identify puts who sends an MCP request over HTTP into its context. A wrong key
+// is refused here already, so that a host learns it when it connects, and a
+// wrong wish as well.
+func (a *app) identify(r *http.Request) (context.Context, error) {
+	wishes, c := r.URL.Query(), tools.Caller{Creds: credentials(r), Realm: hostname(r)}
+	c.ReadOnly = wished(wishes, "read_only") || wished(wishes, "read-only")
+	var err error
+	if c.Toolsets, err = tools.ParseToolsets(a.system.Table(), wishes.Get("toolsets")); err != nil {
+		return nil, err
+	}
+	if err := a.system.CheckCredentials(r.Context(), c.Creds); err != nil {
+		return nil, err
 	}
 	return tools.WithCaller(r.Context(), c), nil
+}
+
+// wished tells whether a query asks for something: by its name alone, or with
+// any value but a denial.
+func wished(q url.Values, name string) bool {
+	switch v := q.Get(name); v {
+	case "false", "0", "no":
+		return false
+	default:
+		return q.Has(name)
+	}
 }
 
 // announce tells a newcomer what to do next.
