@@ -24,12 +24,12 @@ func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call,
 		if rails[c.Scheme] != "" {
 			continue // read already: claim
 		}
-		if err := req.accept(ctx, rx, c); err != nil {
+		if err := op.unless(req.accept(ctx, rx, c), req); err != nil {
 			return nil, err
 		}
 	}
 	if claim != nil && req.Principal.ID == "" {
-		if err := req.signed(ctx, rx, claim.Payer, s.now()); err != nil {
+		if err := op.unless(req.signed(ctx, rx, claim.Payer, s.now()), req); err != nil {
 			return nil, err
 		}
 	}
@@ -41,6 +41,16 @@ func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call,
 		return nil, nil
 	}
 	return req, nil
+}
+
+// unless passes over the suspension of a caller where nobody need be known: what
+// anyone may see, it may see as anyone.
+func (o *Operation) unless(err error, req *Request) error {
+	if o.Access != Anyone || err == nil || berth.CodeOf(err) != berth.Suspended {
+		return err
+	}
+	req.Principal, req.Key = account.Principal{}, account.APIKey{}
+	return nil
 }
 
 // accept makes the request that of whom a credential proves.

@@ -131,7 +131,7 @@ func without(args opstest.Args, name string) opstest.Args {
 func badInputs(op *ops.Operation, base opstest.Args, creds []ops.Credential) []refusal {
 	list := []refusal{{name: "unknown property", args: with(base, "colour", "red"), field: "colour"}}
 	for _, name := range op.Input.Required {
-		list = append(list, refusal{name: "without " + name, args: without(base, name), field: ""})
+		list = append(list, refusal{name: "without " + name, args: without(base, name), field: name})
 	}
 	for name, s := range op.Input.Properties {
 		for what, v := range badValues(s) {
@@ -211,13 +211,15 @@ func badCallers(c cast, op *ops.Operation, base opstest.Args) []refusal {
 	}
 	bearer := func(token string) []ops.Credential { return []ops.Credential{{Scheme: ops.BearerScheme, Token: token}} }
 	list = append(list,
-		refusal{name: "suspended", creds: c.suspended.Creds, code: berth.Suspended},
 		refusal{name: "no token", creds: bearer(""), code: berth.Unauthenticated},
 		refusal{name: "wrong token", creds: bearer(c.owner.Token[:len(c.owner.Token)-4] + "AAAA"), code: berth.Unauthenticated},
 		refusal{name: "garbage token", creds: bearer("Basic \x00 garbage"), code: berth.Unauthenticated},
 		refusal{name: "long token", creds: bearer(strings.Repeat("berth_", 10_000)), code: berth.Unauthenticated},
 		refusal{name: "unknown scheme", creds: []ops.Credential{{Scheme: "magic"}}, code: berth.Unauthenticated},
 		refusal{name: "a right and a wrong token", creds: append(bearer(c.owner.Token), bearer("nonsense")...), code: berth.Unauthenticated})
+	if op.Access != ops.Anyone {
+		list = append(list, refusal{name: "suspended", creds: c.suspended.Creds, code: berth.Suspended})
+	}
 	for i := range list {
 		list[i].args = base
 	}

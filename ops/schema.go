@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"berth"
 )
@@ -208,13 +209,24 @@ func (o *Operation) complaints(args map[string]any) []berth.Field {
 	for _, err := range res.Errors {
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) {
-			fields = append(fields, berth.Field{Name: d.Location, Reason: d.Message})
+			fields = append(fields, o.complaint(d))
 		} else {
 			fields = append(fields, berth.Field{Reason: err.Error()})
 		}
 	}
 	slices.SortFunc(fields, func(a, b berth.Field) int { return strings.Compare(a.Name+a.Reason, b.Name+b.Reason) })
 	return fields
+}
+
+// complaint is what huma found, about the input that it is about: a missing one
+// stands in huma's words alone.
+func (o *Operation) complaint(d *huma.ErrorDetail) berth.Field {
+	for _, name := range o.checked.Required {
+		if d.Location == "" && d.Message == huma.ErrorFormatter(validation.MsgExpectedRequiredProperty, name) {
+			return berth.Field{Name: name, Reason: "is required"}
+		}
+	}
+	return berth.Field{Name: d.Location, Reason: d.Message}
 }
 
 func invalid(o *Operation, fields []berth.Field) error {
