@@ -34,6 +34,7 @@ var figures = []figure{
 	{"http", "get_server over HTTP, with 1 and 32 in flight", measureHTTP},
 	{"mcp", "get_server over streamable HTTP and stdio", measureMCP},
 	{"start", "berth mcp to its first list of tools", measureStart},
+	{"payments", "wallets' credentials, demands and paid purchases", measurePayments},
 	{"droplets", "create to SSH, 50 at once, memory, snapshot and restore of 100 MB", measureDroplets},
 	{"readiness", "from a real droplet's first answer on SSH to its delivery", measureReadiness},
 	{"requests", "requests to the provider for 200 servers at once, on a simulated clock", measureRequests},
