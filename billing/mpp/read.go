@@ -20,6 +20,10 @@ type ticket struct {
 	Recipient evm.Address `json:"recipient"`
 	Sponsored bool        `json:"sponsored,omitempty"` // we sign for the gas
 	Memo      evm.Hash    `json:"memo"`
+	// Ends is when the challenge ends, in milliseconds since 1970, and From when
+	// the transaction becomes valid, in seconds: what Match judges.
+	Ends int64 `json:"ends,omitempty"`
+	From int64 `json:"from,omitempty"`
 	// Raw is the payer's transaction as the chain hashes it, but for our
 	// signature; for a hash, the hash.
 	Raw []byte `json:"raw,omitempty"`
@@ -52,7 +56,7 @@ func (r *Rail) Read(ctx context.Context, p billing.Presented) (billing.Claim, er
 	if ch.chain != r.chain || (c.source != evm.Address{} && c.chain != ch.chain) {
 		return none, billing.Refuse(billing.Mismatched, "payments come over chain %d", r.chain)
 	}
-	t := ticket{Kind: c.kind, Chain: ch.chain, Operation: ch.operation, Recipient: ch.recipient}
+	t := ticket{Kind: c.kind, Chain: ch.chain, Operation: ch.operation, Recipient: ch.recipient, Ends: expires.UnixMilli()}
 	claim := billing.Claim{
 		Rail: r.Name(), Scheme: p.Scheme, Unique: c.challenge.ID,
 		Amount: ch.amount, Network: network(ch.chain), Asset: strings.ToLower(ch.currency.Hex()),
@@ -67,7 +71,7 @@ func (r *Rail) Read(ctx context.Context, p billing.Presented) (billing.Claim, er
 	return claim, err
 }
 
-// checkChallenge tells whether the challenge is ours and still open.
+// checkChallenge tells whether the challenge is ours, and when it ends.
 func (r *Rail) checkChallenge(c *challenge, p billing.Presented) (time.Time, error) {
 	switch {
 	case c.Method != method || c.Intent != intent:
@@ -80,9 +84,6 @@ func (r *Rail) checkChallenge(c *challenge, p billing.Presented) (time.Time, err
 	expires, err := c.expiry()
 	if err != nil {
 		return expires, billing.Refuse(billing.Mismatched, "the challenge never ends")
-	}
-	if !p.At.Before(expires) {
-		return expires, billing.Refuse(billing.Expired, "the challenge ended at %s", c.Expires)
 	}
 	return expires, nil
 }
@@ -117,7 +118,7 @@ func (r *Rail) readTransaction(ctx context.Context, c *credential, ch charge, t 
 	if err != nil {
 		return none, err
 	}
-	if claim.Expires, err = r.window(tx, claim.Expires); err != nil {
+	if claim.Expires, err = window(tx, claim.Expires); err != nil {
 		return none, err
 	}
 	if tx.payer == paidByUs {
@@ -132,6 +133,7 @@ func (r *Rail) readTransaction(ctx context.Context, c *credential, ch charge, t 
 		return none, err
 	}
 	t.Sponsored, t.Memo, t.Raw = tx.payer == paidByUs, evm.Hash(pay.memo), tx.raw()
+	t.From = int64(min(tx.validAfter, maxInteger))
 	if t.Sponsored {
 		t.Raw = tx.encode(typeTempo, emptyString, feePayerMark, tx.from.envelope)
 	}
@@ -140,20 +142,29 @@ func (r *Rail) readTransaction(ctx context.Context, c *credential, ch charge, t 
 
 // window is when the transaction can't be mined any more. One that can wait for
 // ever could be mined after its payment was given up.
-func (r *Rail) window(tx *transaction, challengeEnds time.Time) (time.Time, error) {
+func window(tx *transaction, challengeEnds time.Time) (time.Time, error) {
 	end := time.Unix(int64(min(tx.validBefore, maxInteger)), 0)
-	now := r.now()
 	switch {
 	case tx.validBefore == 0:
 		return end, billing.Refuse(billing.Unsupported, "the transaction has no end: set validBefore, at the latest to the challenge's expiry")
 	case end.After(challengeEnds.Add(slack)):
 		return end, billing.Refuse(billing.Mismatched, "the transaction outlives its challenge: set validBefore, at the latest to the challenge's expiry")
-	case !now.Before(end):
-		return end, billing.Refuse(billing.Expired, "the transaction was valid until %s", end.UTC().Format(time.RFC3339))
-	case time.Unix(int64(min(tx.validAfter, maxInteger)), 0).After(now.Add(slack)):
-		return end, billing.Refuse(billing.Expired, "the transaction is not valid yet")
 	}
 	return end, nil
+}
+
+// inTime tells whether a claim can still buy something at a time. Read takes
+// late ones too: their payment may be under way, or have its answer.
+func (t ticket) inTime(c billing.Claim, at time.Time) error {
+	switch {
+	case !at.Before(time.UnixMilli(t.Ends)):
+		return billing.Refuse(billing.Expired, "the challenge ended at %s", time.UnixMilli(t.Ends).UTC().Format(time.RFC3339))
+	case !at.Before(c.Expires):
+		return billing.Refuse(billing.Expired, "the credential was valid until %s", c.Expires.UTC().Format(time.RFC3339))
+	case time.Unix(t.From, 0).After(at.Add(slack)):
+		return billing.Refuse(billing.Expired, "the transaction is not valid yet")
+	}
+	return nil
 }
 
 // checkSigner asks the chain about an access key.

@@ -35,7 +35,7 @@ func (r *Rail) Match(c billing.Claim, ask billing.Ask) error {
 	case !strings.EqualFold(c.Asset, r.currency.Hex()) || t.Recipient != r.recipient:
 		return billing.Refuse(billing.Mismatched, "the credential pays in another token, or to another account, than is asked for now")
 	}
-	return nil
+	return t.inTime(c, ask.At)
 }
 
 func readTicket(c billing.Claim) (t ticket, err error) {

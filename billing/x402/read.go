@@ -160,7 +160,8 @@ func parseTransfer(t transfer) (a evm.Authorization, signature []byte, err error
 	return a, signature, nil
 }
 
-// asked checks that an authorization pays this rail, and can be settled now.
+// asked checks that an authorization pays this rail, and ends soon. It may have
+// ended: its payment may be under way, or have its answer. See inTime.
 func (r *Rail) asked(a evm.Authorization, now time.Time) error {
 	switch {
 	case a.To != r.payTo:
@@ -171,6 +172,13 @@ func (r *Rail) asked(a evm.Authorization, now time.Time) error {
 		return billing.Refuse(billing.Mismatched, "value %s is not an amount that was asked for", a.Value)
 	case !a.ValidBefore.IsInt64() || a.ValidBefore.Int64() > now.Add(maxValidity).Unix():
 		return billing.Refuse(billing.Mismatched, "validBefore is more than %s away", maxValidity)
+	}
+	return nil
+}
+
+// inTime checks that an authorization can be brought to the chain now.
+func inTime(a evm.Authorization, now time.Time) error {
+	switch {
 	case a.ValidBefore.Int64() < now.Add(minValidity).Unix():
 		return billing.Refuse(billing.Expired, "validBefore has passed, or is less than %s away", minValidity)
 	case !a.ValidAfter.IsInt64() || a.ValidAfter.Int64() > now.Unix():
@@ -241,8 +249,8 @@ func (p payload) identifier() (string, error) {
 
 const identifierLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// Match tells whether a claim pays exactly what would be asked for now, and
-// whether a sign-in is for the host that is asked for.
+// Match tells whether a claim is in time and pays exactly what would be asked
+// for now, and whether a sign-in is for the host that is asked for.
 func (r *Rail) Match(c billing.Claim, a billing.Ask) error {
 	switch {
 	case c.Rail != Name || c.Network != r.network.caip2:
@@ -254,7 +262,14 @@ func (r *Rail) Match(c billing.Claim, a billing.Ask) error {
 	case c.Realm != "" && c.Realm != a.Realm:
 		return billing.Refuse(billing.Mismatched, "it is for %.100s, not %.100s", c.Realm, a.Realm)
 	}
-	return nil
+	if c.Amount == 0 {
+		return nil // Read has looked how old a sign-in is
+	}
+	o, err := r.reopen(c)
+	if err != nil {
+		return err
+	}
+	return inTime(o.Authorization, a.At)
 }
 
 // payment is what a claim's payload holds: what settles it, and when it came.

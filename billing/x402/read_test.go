@@ -175,10 +175,10 @@ func TestRefusedPayments(t *testing.T) {
 		{legacy: true, path: "payload.authorization.value", value: "0x4e20", want: billing.Malformed},
 		{path: "payload.authorization.value", value: 20000, want: billing.Malformed},
 		{legacy: true, path: "payload.authorization.value", value: strings.Repeat("9", 79), want: billing.Malformed},
-		{path: "payload.authorization.validBefore", value: "1795312005", want: billing.Expired},
+		{path: "payload.authorization.validBefore", value: "1795312005", want: billing.Unverified},
 		{path: "payload.authorization.validBefore", value: "1795398401", want: billing.Mismatched},
 		{path: "payload.authorization.validBefore", value: "99999999999999999999", want: billing.Mismatched},
-		{path: "payload.authorization.validAfter", value: "1795312001", want: billing.Expired},
+		{path: "payload.authorization.validAfter", value: "1795312001", want: billing.Unverified},
 		{path: "payload.authorization.validAfter", value: "1", want: billing.Unverified},
 		{path: "payload.authorization.nonce", value: "0x07", want: billing.Malformed},
 		{path: "payload.authorization.nonce", value: "0x" + strings.Repeat("08", 32), want: billing.Unverified},
@@ -214,6 +214,39 @@ func TestRefusedPayments(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), s[10:40]) {
 			t.Errorf("%s: the refusal tells the signature", c.path)
+		}
+	}
+}
+
+// TestTooLate: what is out of time is read, for its payment may be under way or
+// have its answer, and buys nothing.
+func TestTooLate(t *testing.T) {
+	r := newRig(t)
+	now := time.Now()
+	for _, c := range []struct {
+		after, before time.Duration
+		want          billing.Problem
+	}{
+		{-time.Minute, 7 * time.Second, ""},
+		{-time.Minute, 4 * time.Second, billing.Expired},
+		{-time.Hour, -time.Minute, billing.Expired},
+		{time.Minute, 2 * time.Minute, billing.Expired},
+	} {
+		r.wallet.Tamper = func(a *evm.Authorization) {
+			a.ValidAfter, a.ValidBefore = units(now.Add(c.after).Unix()), units(now.Add(c.before).Unix())
+		}
+		a := ask(20_000)
+		a.At = now
+		credential, err := r.wallet.Pay(r.offer(a), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim, err := r.read("x402/2", credential)
+		if err == nil {
+			err = r.rail.Match(claim, a)
+		}
+		if problem(err) != c.want || (c.want == "" && err != nil) {
+			t.Errorf("valid from %s to %s: %v, want %q", c.after, c.before, err, c.want)
 		}
 	}
 }

@@ -36,6 +36,10 @@ type World struct {
 	Prober  *fleettest.Prober
 	Hands   *Hands
 	Rail    *railtest.Rail
+	// Rails are those that wallets pay over, and Log what the system tells: Rail
+	// alone, and nothing, where a test puts no others here before a Restart.
+	Rails []billing.Rail
+	Log   *slog.Logger
 
 	t      testing.TB
 	db     *storage.DB
@@ -56,6 +60,7 @@ func New(t testing.TB) *World {
 		Clock: clock, Cloud: cloud, Prober: &fleettest.Prober{Cloud: cloud}, Hands: NewHands(clock.Now), Rail: railtest.New(),
 		t: t, path: filepath.Join(t.TempDir(), "berth.db"), rung: make(chan struct{}, 1),
 	}
+	w.Rails, w.Log = []billing.Rail{w.Rail}, discard
 	db, err := storage.Open(context.Background(), storage.Options{Path: w.path, Log: discard})
 	if err != nil {
 		t.Fatal(err)
@@ -78,11 +83,11 @@ func (w *World) Restart(catalog *billing.Catalog) {
 	w.Catalog = catalog
 	w.Fleet = fleet.New(fleet.Options{
 		Store: w.db.Fleet(), Provider: w.Cloud, Catalog: catalog, Vault: fleettest.Vault{}, Prober: w.Prober,
-		Ring: w.ring, Now: w.Clock.Now, Log: discard, Deployment: "test", Pace: fleet.SandboxPace(), Process: "test",
+		Ring: w.ring, Now: w.Clock.Now, Log: w.Log, Deployment: "test", Pace: fleet.SandboxPace(), Process: "test",
 	})
 	w.System = ops.New(ops.Options{
-		Store: w.Store, Fleet: w.Fleet, Catalog: catalog, Hands: w.Hands, Now: w.Clock.Now, Log: discard,
-		Cashier:     billing.NewCashier(w.db.Payments(), []billing.Rail{w.Rail}, w.Clock.Now, discard),
+		Store: w.Store, Fleet: w.Fleet, Catalog: catalog, Hands: w.Hands, Now: w.Clock.Now, Log: w.Log,
+		Cashier:     billing.NewCashier(w.db.Payments(), w.Rails, w.Clock.Now, w.Log),
 		Withdrawals: ops.Withdrawals{Minimum: berth.Dollar / 100, Daily: 5 * berth.Dollar},
 	})
 }

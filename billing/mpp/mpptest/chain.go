@@ -2,6 +2,7 @@ package mpptest
 
 import (
 	"encoding/binary"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +34,8 @@ type Fault struct {
 // Chain is a Tempo chain with one node. It makes a block for each transaction,
 // and more by Mine. It may be used concurrently.
 type Chain struct {
-	server *httptest.Server
+	open   sync.Once
+	server *httptest.Server // of who wants a URL
 	now    func() time.Time
 
 	mu       sync.Mutex
@@ -57,6 +59,7 @@ type receipt struct {
 	hash   common.Hash // of the block
 	failed bool
 	logs   []any
+	moved  transfer // what a reorganisation takes back
 }
 
 type accessKey struct {
@@ -64,22 +67,48 @@ type accessKey struct {
 	revoked bool
 }
 
-// NewChain starts a chain's node; Close ends it.
+// NewChain is a chain with its first block. It is asked by RoundTrip, or over
+// the network by its URL.
 func NewChain(now func() time.Time) *Chain {
 	c := &Chain{
 		now: now, balances: map[common.Address]*big.Int{}, receipts: map[common.Hash]*receipt{}, seen: map[common.Hash]int{},
 		keys: map[[2]common.Address]accessKey{}, faults: map[string][]Fault{}, calls: map[string]int{},
 	}
 	c.mine()
-	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
 	return c
 }
 
-// URL is the node's.
-func (c *Chain) URL() string { return c.server.URL }
+// URL is the node's, which listens from now on until Close.
+func (c *Chain) URL() string {
+	c.open.Do(func() { c.server = httptest.NewServer(http.HandlerFunc(c.serve)) })
+	return c.server.URL
+}
 
 // Close ends the node.
-func (c *Chain) Close() { c.server.Close() }
+func (c *Chain) Close() {
+	if c.server != nil {
+		c.server.Close()
+	}
+}
+
+// RoundTrip answers one request without a network in between.
+func (c *Chain) RoundTrip(req *http.Request) (res *http.Response, err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler: //nolint:errorlint // as net/http compares it
+			err = io.ErrUnexpectedEOF
+		default:
+			panic(p)
+		}
+	}()
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	c.serve(w, req)
+	return w.Result(), nil
+}
 
 // Fund gives an account tokens.
 func (c *Chain) Fund(address string, amount berth.Micros) {
@@ -152,8 +181,8 @@ func (c *Chain) mine() {
 	c.blocks = append(c.blocks, block{crypto.Keccak256Hash(seed[:]), uint64(c.now().Unix())})
 }
 
-// Reorganise gives up the block of a transaction for another one. The node
-// forgets the receipt, or goes on showing it where it lags.
+// Reorganise gives up the block of a transaction for another one, and takes back
+// what moved. The node forgets the receipt, or goes on showing it where it lags.
 func (c *Chain) Reorganise(hash string, lags bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,6 +191,10 @@ func (c *Chain) Reorganise(hash string, lags bool) {
 	c.forks++
 	c.blocks[r.block].hash = crypto.Keccak256Hash(c.blocks[r.block].hash[:])
 	delete(c.seen, h)
+	if m := r.moved; m.amount != nil {
+		c.add(m.to, -m.amount.Int64())
+		c.add(m.from, m.amount.Int64())
+	}
 	if !lags {
 		delete(c.receipts, h)
 	}

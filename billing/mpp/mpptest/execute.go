@@ -38,7 +38,7 @@ func (c *Chain) execute(raw []byte) (common.Hash, error) {
 	}
 	c.add(t.from, -t.amount.Int64())
 	c.add(t.to, t.amount.Int64())
-	c.receipts[hash] = &receipt{block: uint64(top), hash: c.blocks[top].hash, logs: t.logs(hash)}
+	c.receipts[hash] = &receipt{block: uint64(top), hash: c.blocks[top].hash, logs: t.logs(hash), moved: t}
 	return hash, nil
 }
 

@@ -92,6 +92,8 @@ func (c *Chain) answer(method string, params []json.RawMessage) (any, error) {
 		return c.block(params)
 	case "eth_getTransactionReceipt":
 		return c.receipt(params)
+	case "eth_getLogs":
+		return c.logs(params)
 	case "eth_sendRawTransaction", "eth_sendRawTransactionSync":
 		var raw hexutil.Bytes
 		if err := first(params, &raw); err != nil {
@@ -150,6 +152,39 @@ func (c *Chain) receipt(params []json.RawMessage) (any, error) {
 		"transactionHash": hash, "status": status, "blockNumber": hexutil.EncodeUint64(r.block),
 		"blockHash": r.hash, "logs": r.logs,
 	}, nil
+}
+
+// logs are the events of some blocks with some topics; null stands for any.
+func (c *Chain) logs(params []json.RawMessage) (any, error) {
+	var filter struct {
+		From   hexutil.Uint64 `json:"fromBlock"`
+		To     hexutil.Uint64 `json:"toBlock"`
+		Topics []*common.Hash `json:"topics"`
+	}
+	if err := first(params, &filter); err != nil {
+		return nil, err
+	}
+	found := []any{}
+	for _, r := range c.receipts {
+		if r.failed || r.block < uint64(filter.From) || r.block > uint64(filter.To) {
+			continue
+		}
+		for _, l := range r.logs {
+			if has(l.(map[string]any)["topics"].([]common.Hash), filter.Topics) {
+				found = append(found, l)
+			}
+		}
+	}
+	return found, nil
+}
+
+func has(topics []common.Hash, wanted []*common.Hash) bool {
+	for i, w := range wanted {
+		if w != nil && (i >= len(topics) || topics[i] != *w) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Chain) call(params []json.RawMessage) (any, error) {

@@ -230,9 +230,9 @@ func nonNil(logs []evm.Log) []evm.Log {
 
 func (c *Chain) logs(raw json.RawMessage) []evm.Log {
 	var in struct {
-		From   string     `json:"fromBlock"`
-		To     string     `json:"toBlock"`
-		Topics []evm.Hash `json:"topics"`
+		From   string      `json:"fromBlock"`
+		To     string      `json:"toBlock"`
+		Topics []*evm.Hash `json:"topics"` // null stands for any
 	}
 	if err := json.Unmarshal(raw, &in); err != nil {
 		panic(err)
@@ -250,9 +250,9 @@ func (c *Chain) logs(raw json.RawMessage) []evm.Log {
 	return found
 }
 
-func matches(have, want []evm.Hash) bool {
+func matches(have []evm.Hash, want []*evm.Hash) bool {
 	for i, t := range want {
-		if i >= len(have) || have[i] != t {
+		if t != nil && (i >= len(have) || have[i] != *t) {
 			return false
 		}
 	}
