@@ -53,6 +53,7 @@ func New(o Options) *API {
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	openToPages(w.Header())
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler { //nolint:errorlint // a sentinel that net/http panics with
@@ -75,6 +76,10 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := a.mux.Handler(&probe); pattern != "/" && m != r.Method {
 			allowed = append(allowed, m)
 		}
+	}
+	if allowed != nil && r.Method == http.MethodOptions {
+		options(w, allowed)
+		return
 	}
 	if allowed != nil {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))

@@ -84,7 +84,7 @@ func (a *API) call(w http.ResponseWriter, r *http.Request, op *ops.Operation, ro
 	if err := overruled(route, body); err != nil {
 		return nil, 0, err
 	}
-	call.Bare = len(body) == 0 && call.Body == nil
+	call.Bare = len(body) == 0 && (call.Body == nil || r.ContentLength == 0)
 	for name := range op.Input.Properties {
 		if v := r.PathValue(name); v != "" {
 			body[name] = v

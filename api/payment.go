@@ -24,9 +24,6 @@ var paymentHeaders = []struct {
 	{"Sign-In-With-X", ops.SIWXScheme},
 }
 
-// exposed are the answers' headers that a wallet in a browser has to see.
-const exposed = "WWW-Authenticate, Payment-Receipt, PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, Berth-Action, Berth-Receipt, Location, Retry-After"
-
 // wallets are the credentials of wallets in a request. What can't be decoded is
 // passed on as it is, for its rail to refuse.
 func wallets(r *http.Request) (list []ops.Credential) {
@@ -77,7 +74,6 @@ var paymentProblems = map[string]string{
 
 // demandPayment puts what there is to pay where each rail's clients look for it.
 func demandPayment(h http.Header, p *Problem, d *berth.Demand) {
-	h.Set("Access-Control-Expose-Headers", exposed)
 	for _, c := range d.Challenges {
 		switch c.Rail {
 		case "mpp":
@@ -152,7 +148,6 @@ func receipt(h http.Header, p *ops.Paid) {
 	if p == nil {
 		return
 	}
-	h.Set("Access-Control-Expose-Headers", exposed)
 	switch ops.Scheme(p.Scheme) {
 	case ops.MPPScheme:
 		h.Set("Cache-Control", "private")
