@@ -12,16 +12,17 @@ type Code string
 
 // The codes of errors.
 const (
-	InvalidInput        Code = "invalid_input"        // the request is malformed or out of bounds; Fields say where
+	InvalidInput        Code = "invalid_input"        // the request is malformed or out of bounds; the inputs that are wrong are listed
 	Unauthenticated     Code = "unauthenticated"      // a credential came along and is not valid
-	PaymentRequired     Code = "payment_required"     // identity or money is needed; Payment says how
-	PaymentRejected     Code = "payment_rejected"     // a wallet's credential was refused and nothing was taken; Payment has fresh challenges
+	PaymentRequired     Code = "payment_required"     // identity or money is needed; `payment` says how
+	PaymentRejected     Code = "payment_rejected"     // a wallet's credential was refused and nothing was taken; `payment` has fresh challenges
 	PaymentPending      Code = "payment_pending"      // a payment was broadcast and is not confirmed yet
 	InsufficientBalance Code = "insufficient_balance" // the caller's balance does not cover the price
 	BudgetExceeded      Code = "budget_exceeded"      // a spending cap of the caller or its key forbids it
 	Forbidden           Code = "forbidden"            // known caller, not allowed
 	Suspended           Code = "suspended"            // the account is suspended
 	NotFound            Code = "not_found"            // there is no such thing, or it is not the caller's
+	MethodNotAllowed    Code = "method_not_allowed"   // the path is known and has no such method; the hint lists those it has
 	Conflict            Code = "conflict"             // the thing is in a state that forbids the operation
 	IdempotencyConflict Code = "idempotency_conflict" // the key was used with another input
 	QuoteExpired        Code = "quote_expired"        // the quote is past its expiry
@@ -33,7 +34,7 @@ const (
 	SnapshotTooLarge    Code = "snapshot_too_large"   // the snapshot's disk does not fit the size
 	OutOfCapacity       Code = "out_of_capacity"      // not to be had there now; the hint says what is
 	TooLarge            Code = "too_large"            // more bytes than allowed
-	RateLimited         Code = "rate_limited"         // too many requests; RetryAfter says how long to wait
+	RateLimited         Code = "rate_limited"         // too many requests; wait for `retry_after_seconds`
 	Unreachable         Code = "unreachable"          // the server does not answer over SSH
 	RemoteFailed        Code = "remote_failed"        // the server refused a file or command operation
 	Unavailable         Code = "unavailable"          // something Berth depends on does not answer; retry
@@ -43,7 +44,7 @@ const (
 // Codes are all codes, in the order of their declaration.
 var Codes = []Code{
 	InvalidInput, Unauthenticated, PaymentRequired, PaymentRejected, PaymentPending, InsufficientBalance,
-	BudgetExceeded, Forbidden, Suspended, NotFound, Conflict, IdempotencyConflict,
+	BudgetExceeded, Forbidden, Suspended, NotFound, MethodNotAllowed, Conflict, IdempotencyConflict,
 	QuoteExpired, QuoteMismatch, LimitReached, UnknownRegion,
 	UnknownSize, UnknownImage, SnapshotTooLarge, OutOfCapacity, TooLarge, RateLimited,
 	Unreachable, RemoteFailed, Unavailable, Internal,

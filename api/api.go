@@ -82,9 +82,10 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if allowed != nil {
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		e := berth.Errorf(berth.NotFound, "%s is no method of %s", r.Method, r.URL.Path).Hinted("see /openapi.json")
-		a.problem(w, r, http.StatusMethodNotAllowed, e)
+		list := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", list)
+		a.fail(w, r, berth.Errorf(berth.MethodNotAllowed, "%.20s is no method of %s", r.Method, r.URL.Path).
+			Hinted("use %s; see /openapi.json for what they do", list))
 		return
 	}
 	a.fail(w, r, berth.Errorf(berth.NotFound, "there is nothing at %s", r.URL.Path).Hinted("see /docs or /openapi.json for what there is"))

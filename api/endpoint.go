@@ -162,6 +162,9 @@ func (a *API) body(w http.ResponseWriter, r *http.Request, route ops.Route, call
 		}
 		return nil, e.Because(err)
 	}
+	if name, twice := repeated(text); twice {
+		return nil, berth.Errorf(berth.InvalidInput, "the name %.60q stands twice in the body", name).Hinted("send each name once")
+	}
 	return args, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -47,9 +48,18 @@ type group struct {
 type endpoint struct {
 	Method, Path, Title, Text, Tool string
 	Fields                          []field
+	Status                          string // of success
+	Answer                          []field
+	Errors                          []failure
 }
 
-// field is one input of an endpoint.
+// failure is a status that an endpoint may answer with, and the codes under it.
+type failure struct {
+	Status string
+	Codes  []string
+}
+
+// field is one input of an endpoint, or one value of its answer.
 type field struct {
 	Name, Type, Text string
 	Required         bool
@@ -120,6 +130,7 @@ func reference(table *ops.Table) []group {
 		for _, route := range op.Routes {
 			e := endpoint{Method: route.Method, Path: route.Path, Title: first(route.Summary, op.Doc.Title), Text: op.Doc.Text, Tool: op.Name}
 			e.Fields = fields(op, route)
+			e.Status, e.Answer, e.Errors = statusLine(route.Status), answered(op, route), refused(op, route)
 			groups[i].Endpoints = append(groups[i].Endpoints, e)
 		}
 	}
@@ -129,9 +140,7 @@ func reference(table *ops.Table) []group {
 func fields(op *ops.Operation, route ops.Route) []field {
 	var list []field
 	for _, p := range parameters(op, route) {
-		if p.In != "path" {
-			list = append(list, field{p.Name, p.In + ", " + typeOf(p.Schema), p.Schema.Description, p.Required})
-		}
+		list = append(list, field{p.Name, p.In + ", " + typeOf(p.Schema), p.Schema.Description, p.Required})
 	}
 	s := route.BodySchema(op)
 	if s == nil {
@@ -146,11 +155,41 @@ func fields(op *ops.Operation, route ops.Route) []field {
 	return list
 }
 
+func statusLine(code int) string { return fmt.Sprintf("%d %s", code, http.StatusText(code)) }
+
+// answered are the values of an endpoint's answer, by their names; those of a
+// file are none.
+func answered(op *ops.Operation, route ops.Route) []field {
+	if route.Raw == ops.RawOut {
+		return nil
+	}
+	var list []field
+	s := op.Output()
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		p := s.Properties[name]
+		list = append(list, field{Name: name, Type: typeOf(p), Text: p.Description})
+	}
+	return list
+}
+
+// refused are the errors that an endpoint may answer with, by their statuses.
+func refused(op *ops.Operation, route ops.Route) []failure {
+	var list []failure
+	codes := failures(op, route)
+	for _, status := range slices.Sorted(maps.Keys(codes)) {
+		list = append(list, failure{statusLine(status), codes[status]})
+	}
+	return list
+}
+
 // typeOf is a schema's type with its choices, bounds and default, in words.
 func typeOf(s *huma.Schema) string {
 	text := s.Type
 	if s.Items != nil {
 		text = s.Items.Type + " list"
+	}
+	if s.Nullable {
+		text += " or null"
 	}
 	if len(s.Enum) > 0 {
 		text = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(s.Enum)), ", "), "[]")

@@ -67,6 +67,16 @@ func TestDocsAreComplete(t *testing.T) {
 			}
 		}
 	}
+	_, article, _ := strings.Cut(docs, "<code>/v1/servers/{server_id}/power</code>")
+	article, _, _ = strings.Cut(article, "</article>")
+	for _, part := range []string{
+		"<code>server_id</code> *", "path, string", "<code>action</code> *", "Answers 200 OK", "<code>charged</code>",
+		"404 Not Found", "<code>conflict</code>", "<code>insufficient_balance</code>",
+	} {
+		if !strings.Contains(article, part) {
+			t.Errorf("the reference of power_server lacks %q: %s", part, article)
+		}
+	}
 }
 
 func TestGuide(t *testing.T) {

@@ -24,6 +24,7 @@ var statuses = map[berth.Code]int{
 	berth.Forbidden:           http.StatusForbidden,
 	berth.Suspended:           http.StatusForbidden,
 	berth.NotFound:            http.StatusNotFound,
+	berth.MethodNotAllowed:    http.StatusMethodNotAllowed,
 	berth.Conflict:            http.StatusConflict,
 	berth.IdempotencyConflict: http.StatusConflict,
 	berth.QuoteExpired:        http.StatusConflict,

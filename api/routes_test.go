@@ -106,7 +106,7 @@ func TestMethods(t *testing.T) {
 		{"POST", "/", "GET"},
 	} {
 		a := r.send(tt.method, tt.path, "", nil)
-		if p := a.problem(t); a.StatusCode != http.StatusMethodNotAllowed || p.Status != a.StatusCode || p.Hint == "" {
+		if p := a.problem(t); a.StatusCode != http.StatusMethodNotAllowed || p.Status != a.StatusCode || p.Code != berth.MethodNotAllowed || !strings.Contains(p.Hint, tt.allow) {
 			t.Errorf("%s %s: %d %s", tt.method, tt.path, a.StatusCode, a.body)
 		}
 		if got := a.Header.Get("Allow"); got != tt.allow {
@@ -206,6 +206,8 @@ func TestBodies(t *testing.T) {
 		{"what the route says", "/v1/servers/" + server + "/reboot", `{"action":"off"}`, 400, berth.InvalidInput},
 		{"what the route leaves out", "/v1/servers/" + server + "/extend", `{"days":3}`, 400, berth.InvalidInput},
 		{"nothing to extend by", "/v1/servers/" + server + "/extend", ``, 400, berth.InvalidInput},
+		{"a name twice", "/v1/servers", `{"size":"small","region":"nyc1","size":"large"}`, 400, berth.InvalidInput},
+		{"a name twice inside", "/v1/servers/" + server + "/exec", `{"command":"env","env":{"A":"1","A":"2"}}`, 400, berth.InvalidInput},
 		{"no command", "/v1/servers/" + server + "/exec", `{"cwd":"/"}`, 400, berth.InvalidInput},
 	} {
 		before := r.State()

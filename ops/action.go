@@ -14,7 +14,7 @@ type ActionIn struct {
 
 // ActionsIn chooses actions.
 type ActionsIn struct {
-	Subject string `json:"subject,omitempty" maxLength:"64" doc:"Only those of this server or snapshot."`
+	Subject string `json:"subject,omitempty" maxLength:"64" pattern:"^((srv|snap)_[0-9a-f]{24})?$" patternDescription:"the id of a server or snapshot" doc:"Only those of this server or snapshot."`
 	Open    bool   `json:"open,omitempty" doc:"Only those that still run."`
 	Limit   int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }

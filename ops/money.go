@@ -64,7 +64,7 @@ type BudgetView struct {
 
 // TransactionsIn chooses transactions.
 type TransactionsIn struct {
-	Ref   string `json:"ref,omitempty" maxLength:"64" doc:"Only those for this server, snapshot or key."`
+	Ref   string `json:"ref,omitempty" maxLength:"64" pattern:"^([a-z]+_[0-9a-f]{24})?$" patternDescription:"an id" doc:"Only those for this server, snapshot or key."`
 	After string `json:"after,omitempty" maxLength:"20" doc:"The next of the page before."`
 	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }

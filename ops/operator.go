@@ -67,7 +67,7 @@ type UpdateAccountIn struct {
 
 // PageIn pages through everything.
 type PageIn struct {
-	After string `json:"after,omitempty" maxLength:"64"`
+	After string `json:"after,omitempty" maxLength:"64" pattern:"^([a-z]+_[0-9a-f]{24})?$" patternDescription:"the next of the page before"`
 	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"100"`
 }
 

@@ -96,6 +96,7 @@ func publish(t reflect.Type, s *huma.Schema, choices Choices) *huma.Schema {
 		if p.Format == "int32" || p.Format == "int64" {
 			p.Format = ""
 		}
+		p.PatternDescription = "" // no keyword of JSON schema: it is for our own messages
 		if list := choices[f.Tag.Get("catalog")]; len(list) > 0 {
 			p.MinLength, p.MaxLength = nil, nil // the list says it all
 			p.Enum = make([]any, len(list))

@@ -124,10 +124,10 @@ type GetServerIn struct {
 	Reveal bool `json:"reveal_credentials,omitempty" doc:"Include the root password."`
 }
 
-// ListIn pages through a list.
-type ListIn struct {
+// ListServersIn pages through servers.
+type ListServersIn struct {
 	All   bool   `json:"all,omitempty" doc:"Also those that have ended."`
-	After string `json:"after,omitempty" maxLength:"64" doc:"The next of the page before."`
+	After string `json:"after,omitempty" maxLength:"64" pattern:"^(srv_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
 	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
 
@@ -197,7 +197,7 @@ func (s *System) addServers() {
 			return out, err
 		},
 	})
-	Add(s.table, Op[ListIn, ServersOut]{
+	Add(s.table, Op[ListServersIn, ServersOut]{
 		Name: "list_servers",
 		Doc: Doc{
 			Title: "List servers", Text: "Your servers, newest first. Free.", Toolset: "default", Tag: "Servers",
@@ -326,7 +326,7 @@ func (s *System) createServer(ctx context.Context, tx Tx, r *Request, in CreateS
 	return out, Effect{Ref: sv.ID, Action: a}, nil
 }
 
-func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListIn) (ServersOut, error) {
+func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListServersIn) (ServersOut, error) {
 	list, err := rx.Servers(ctx, r.Principal.ID, fleet.ServerFilter{All: in.All, After: berth.ID(in.After), Limit: in.Limit})
 	out := ServersOut{Servers: make([]ServerView, len(list))}
 	for i, sv := range list {

@@ -52,6 +52,13 @@ type SnapshotOut struct {
 	Action    ActionView   `json:"action"`
 }
 
+// ListSnapshotsIn pages through snapshots.
+type ListSnapshotsIn struct {
+	All   bool   `json:"all,omitempty" doc:"Also those that have ended."`
+	After string `json:"after,omitempty" maxLength:"64" pattern:"^(snap_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
+	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
+}
+
 // SnapshotsOut is what list_snapshots answers.
 type SnapshotsOut struct {
 	Snapshots []SnapshotView `json:"snapshots"`
@@ -85,7 +92,7 @@ func (s *System) addSnapshots() {
 		Commit:  s.takeSnapshot,
 		Fresh:   s.freshSnapshot,
 	})
-	Add(s.table, Op[ListIn, SnapshotsOut]{
+	Add(s.table, Op[ListSnapshotsIn, SnapshotsOut]{
 		Name: "list_snapshots",
 		Doc: Doc{
 			Title: "List snapshots", Text: "Your snapshots with size and expiry, newest first. Free.", Toolset: "default", Tag: "Snapshots",
@@ -164,7 +171,7 @@ func (s *System) freshSnapshot(ctx context.Context, rx Rx, _ *Request, out Snaps
 	return out, err
 }
 
-func (s *System) listSnapshots(ctx context.Context, rx Rx, r *Request, in ListIn) (SnapshotsOut, error) {
+func (s *System) listSnapshots(ctx context.Context, rx Rx, r *Request, in ListSnapshotsIn) (SnapshotsOut, error) {
 	list, err := rx.Snapshots(ctx, r.Principal.ID, fleet.SnapshotFilter{All: in.All, After: berth.ID(in.After), Limit: in.Limit})
 	out := SnapshotsOut{Snapshots: make([]SnapshotView, len(list))}
 	for i, snap := range list {
