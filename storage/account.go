@@ -10,7 +10,7 @@ import (
 
 // Principal implements account.Rx.
 func (rx *Rx) Principal(ctx context.Context, id berth.ID) (account.Principal, error) {
-	row, err := rx.q.Principal(ctx, string(id))
+	row, err := byID(ctx, rx, string(id), rx.q.Principal)
 	return one(row, err, toPrincipal, "no such account: %s", id)
 }
 
@@ -38,7 +38,7 @@ func (rx *Rx) Principals(ctx context.Context, after berth.ID, n int) ([]account.
 
 // APIKey implements account.Rx.
 func (rx *Rx) APIKey(ctx context.Context, id berth.ID) (account.APIKey, error) {
-	row, err := rx.q.APIKey(ctx, string(id))
+	row, err := byID(ctx, rx, string(id), rx.q.APIKey)
 	return one(row, err, toAPIKey, "no such API key: %s", id)
 }
 

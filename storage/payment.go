@@ -86,6 +86,11 @@ func (tx *Tx) InsertProof(ctx context.Context, rail, unique string, expires time
 	return conflict(err, "the proof was used before")
 }
 
+// DeleteRefused implements ops.Tx.
+func (tx *Tx) DeleteRefused(ctx context.Context, before time.Time) (int64, error) {
+	return tx.q.DeleteRefused(ctx, toMicros(before))
+}
+
 // DeleteProofs implements ops.Tx.
 func (tx *Tx) DeleteProofs(ctx context.Context, before time.Time) (int64, error) {
 	return tx.q.DeleteProofs(ctx, toMicros(before))

@@ -51,6 +51,7 @@ func (r *readers) do(ctx context.Context, fn func(*scope) error) error {
 			return fmt.Errorf("storage: open a read connection: %w", err)
 		}
 		s = newSession(conn)
+		s.rows = newRows()
 	}
 	return snapshot(s, fn)
 }
@@ -87,5 +88,10 @@ func snapshot(s *session, fn func(*scope) error) (err error) {
 			err = errors.Join(err, fmt.Errorf("storage: end a read: %w", end))
 		}
 	}()
+	version, err := s.version(ctx)
+	if err != nil {
+		return fmt.Errorf("storage: read the version: %w", err)
+	}
+	s.rows.at(version)
 	return fn(sc)
 }

@@ -16,7 +16,7 @@ const maxPage = 200
 
 // Server implements fleet.Rx.
 func (rx *Rx) Server(ctx context.Context, id berth.ID) (fleet.Server, error) {
-	row, err := rx.q.Server(ctx, string(id))
+	row, err := byID(ctx, rx, string(id), rx.q.Server)
 	return one(row, err, toServer, "no such server: %s", id)
 }
 

@@ -17,6 +17,7 @@ import (
 type session struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	rows     *rows // of a read connection
 }
 
 func newSession(conn *sql.Conn) *session {
@@ -31,6 +32,17 @@ func (s *session) exec(ctx context.Context, query string) error {
 	}
 	_, err = stmt.ExecContext(ctx, nil...)
 	return err
+}
+
+// version is a number that differs from the last one where anything has been
+// committed since. Inside a transaction it also fixes what that sees.
+func (s *session) version(ctx context.Context) (n int64, err error) {
+	stmt, err := s.prepare("PRAGMA data_version")
+	if err != nil {
+		return 0, err
+	}
+	err = stmt.QueryRowContext(ctx).Scan(&n)
+	return n, err
 }
 
 func (s *session) prepare(query string) (*sql.Stmt, error) {

@@ -12,7 +12,8 @@ import (
 // Rx reads, inside one transaction. Lists with a limit want one of 1 to their
 // documented bound, 1000 where there is none, and fail outside it.
 type Rx struct {
-	q *db.Queries
+	q    *db.Queries
+	rows *rows // nil in a transaction that writes
 }
 
 // Tx reads and changes, inside one transaction. An update replaces the whole
@@ -26,7 +27,7 @@ var (
 	_ ops.Tx = (*Tx)(nil)
 )
 
-func newRx(s *scope) *Rx { return &Rx{q: db.New(s)} }
+func newRx(s *scope) *Rx { return &Rx{db.New(s), s.session.rows} }
 func newTx(s *scope) *Tx { return &Tx{Rx{q: db.New(s)}} }
 
 // Ops is the database as operations see it.

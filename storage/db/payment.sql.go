@@ -21,6 +21,19 @@ func (q *Queries) DeleteProofs(ctx context.Context, before int64) (int64, error)
 	return result.RowsAffected()
 }
 
+const deleteRefused = `-- name: DeleteRefused :execrows
+DELETE FROM payments WHERE state = 'failed' AND tx_hash = '' AND NOT outward AND expires < $1
+`
+
+// Those that were refused and never left; expired, they can't come back.
+func (q *Queries) DeleteRefused(ctx context.Context, before int64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteRefused, before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const insertPayment = `-- name: InsertPayment :exec
 INSERT INTO payments (
     id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
