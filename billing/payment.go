@@ -102,7 +102,7 @@ func Credit(ctx context.Context, tx interface {
 	_, err = Record(ctx, tx, Transfer{
 		ID: string(p.ID), Kind: Direct, Debit: RailAccount(p.Claim.Rail), Credit: CustomerAccount(p.Principal),
 		Amount: p.Claim.Amount, Reason: ReasonPayment, Ref: p.ID, Operation: p.Operation, At: at,
-		Memo: fmt.Sprintf("%s from %s", p.Claim.Network, p.Claim.Payer.Address),
+		Memo: fmt.Sprintf("from %s on %s, transaction %s", p.Claim.Payer.Address, p.Claim.Network, hash),
 	})
 	if err != nil {
 		return p, err

@@ -57,6 +57,9 @@ type Tx interface {
 	DeleteAnswers(ctx context.Context, before time.Time) (int64, error)
 	DeleteQuotes(ctx context.Context, before time.Time) (int64, error) // by expiry
 	DeleteProofs(ctx context.Context, before time.Time) (int64, error) // by expiry
+	// DeleteRefused forgets payments that were refused before anything left, by
+	// the expiry of their credentials: nobody could use those again.
+	DeleteRefused(ctx context.Context, before time.Time) (int64, error)
 	InsertAudit(ctx context.Context, a Audit) error
 }
 

@@ -268,6 +268,9 @@ func (a *app) prune(ctx context.Context) error {
 		if _, err := tx.DeleteQuotes(ctx, now.Add(-24*time.Hour)); err != nil {
 			return err
 		}
+		if _, err := tx.DeleteRefused(ctx, now.Add(-24*time.Hour)); err != nil {
+			return err
+		}
 		_, err := tx.DeleteProofs(ctx, now)
 		return err
 	})

@@ -84,6 +84,14 @@ func (r *rails) list() []billing.Rail {
 	return list
 }
 
+// remark says of what kind the money is.
+func (r *rails) remark() string {
+	if r.devchain != "" {
+		return ", with play money of " + r.devchain
+	}
+	return ""
+}
+
 // check looks at the chains that did not answer before. A chain that is another
 // than the settings say is an error; one that does not answer is looked at again
 // later, and takes no payments until then.

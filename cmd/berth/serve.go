@@ -215,6 +215,9 @@ func (n *node) announce(ctx context.Context, w io.Writer) {
 	fmt.Fprintf(w, "  MCP        %s/mcp  (streamable HTTP)   %s/sse  (SSE)\n", base, base)
 	fmt.Fprintf(w, "  HTTP API   %s/v1   documented at %s/docs\n", base, base)
 	fmt.Fprintf(w, "  Data       %s\n", n.dir)
+	for _, r := range n.app.rails.checked {
+		fmt.Fprintf(w, "  Wallets    pay over %s%s\n", r.Name(), n.app.rails.remark())
+	}
 	if n.app.cloud == nil {
 		fmt.Fprintf(w, "  Cloud      DigitalOcean\n\nMake an account with credit:\n\n  berth account create --data %s --email you@example.com --credit 25.00\n", n.dir)
 		return
