@@ -42,7 +42,7 @@ func lists(t *testing.T, each int, providers ...*Provider) {
 // spend sends so many requests with the token that no provider counts.
 func (r *rig) spend(t *testing.T, requests int) {
 	t.Helper()
-	stranger := &wire{t: t, handler: r.cloud.Handler()}
+	stranger := &wire{t: t, handler: r.cloud.Handler(), router: r.wire.router}
 	for range requests {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://cloud.test/v2/account", nil)
 		if err != nil {
