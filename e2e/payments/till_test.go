@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 
@@ -197,3 +198,5 @@ func (s *shop) authorization(c credential) (a evm.Authorization, signature []byt
 	}
 	return a, signature
 }
+
+func base64URL(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }
