@@ -173,6 +173,15 @@ type located interface{ Location() string }
 
 func (a *API) answer(w http.ResponseWriter, route ops.Route, res *ops.Result) {
 	h := w.Header()
+	accompany(h, res)
+	if l, ok := res.Out.(located); ok && route.Status == http.StatusCreated {
+		h.Set("Location", l.Location())
+	}
+	a.write(w, route.Status, res.Out)
+}
+
+// accompany puts what is said beside an answer into its headers.
+func accompany(h http.Header, res *ops.Result) {
 	h.Set("Cache-Control", "no-store")
 	if res.Replayed {
 		h.Set("Idempotency-Replayed", "true")
@@ -187,10 +196,6 @@ func (a *API) answer(w http.ResponseWriter, route ops.Route, res *ops.Result) {
 		receipt(h, res.Receipt.Payment)
 	}
 	receipt(h, res.Proof)
-	if l, ok := res.Out.(located); ok && route.Status == http.StatusCreated {
-		h.Set("Location", l.Location())
-	}
-	a.write(w, route.Status, res.Out)
 }
 
 // attach begins an answer whose body is a file.

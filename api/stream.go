@@ -32,6 +32,9 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, call *ops.Call, wai
 		return
 	}
 	if err == nil {
+		if !s.begun {
+			accompany(w.Header(), res)
+		}
 		err = a.System.Wait(r.Context(), res, wait, s)
 	}
 	var e *berth.Error
@@ -98,7 +101,9 @@ func (s *eventStream) send(event string, v any) {
 		s.begun = true
 		h := s.w.Header()
 		h.Set("Content-Type", "text/event-stream")
-		h.Set("Cache-Control", "no-store")
+		if h.Get("Cache-Control") == "" {
+			h.Set("Cache-Control", "no-store")
+		}
 		h.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}

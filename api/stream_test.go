@@ -97,7 +97,11 @@ func TestCreateStreams(t *testing.T) {
 	r := newRig(t)
 	r.Drive()
 	p := r.Principal()
-	got := events(t, r.call("POST", "/v1/servers", p.Token, opstest.Args{"size": "small", "region": "nyc1"}, "Accept", asStream))
+	a := r.call("POST", "/v1/servers", p.Token, opstest.Args{"size": "small", "region": "nyc1"}, "Accept", asStream)
+	if a.Header.Get("Berth-Receipt") == "" || a.Header.Get("Berth-Action") == "" || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("headers %v", a.Header)
+	}
+	got := events(t, a)
 	if len(got) < 5 {
 		t.Fatalf("events = %v", got)
 	}
