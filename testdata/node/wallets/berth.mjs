@@ -39,11 +39,13 @@ export async function startBerth(name, { program, work, tempo, base, devchain, e
     url, data, operator, tempo, base: base ?? devchain,
     recipient: (chain) => (chain === tempo ? ofTempo : ofBase),
     verify: async () => {
+      const told = [];
       for (const books of ['verify', 'reconcile']) {
         const { status, stdout, stderr } = await operator('ledger', books);
         assert.equal(status, 0, stdout + stderr);
-        console.log(`  ledger ${books}: ${stdout.trim().split('\n')[0]}`);
+        told.push(stdout.trim().split('\n'));
       }
+      return `the books are right: ${told[0].at(-1)}; ${told[1].filter((line) => / payments? since/.test(line)).join('; ')}`;
     },
   };
 }

@@ -84,5 +84,6 @@ export async function validator(berth, account) {
   }
   assert.deepEqual(results.filter((r) => r.severity === 'fail'), []);
   assert.ok(results.some((r) => r.label === 'Payment: successful'), 'it paid nowhere');
+  if (process.env.V) for (const r of results) if (r.severity !== 'pass') console.log(JSON.stringify(r));
   return `${found.endpoints.length} endpoints, ${found.summary.passed} checks passed, ${found.summary.warnings} warnings, ${found.summary.skipped} skipped`;
 }

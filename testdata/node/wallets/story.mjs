@@ -11,6 +11,7 @@ import * as mcp from './mcp.mjs';
 import * as mppx from './mppx.mjs';
 import * as once from './once.mjs';
 import { stopAll } from './programs.mjs';
+import * as slow from './slow.mjs';
 import * as x402 from './x402.mjs';
 
 const { values: options } = parseArgs({
@@ -55,33 +56,39 @@ const onDevchain = (berth) => [
   ['MCP: x402 on berth-devchain', () => mcp.x402(berth, newAccount())],
 ];
 
+/** The chain makes no blocks for a while: nobody else pays on it. */
+const onSlowChain = (berth) => [['@x402/fetch on a chain that stands still', () => slow.x402(berth, newAccount())]];
+
 async function play(scenes) {
   for (const [name, act] of scenes.filter(([name]) => name.includes(options.only))) {
     const start = Date.now();
     try {
       const said = await act();
-      console.log(`  ok      ${name}${said ? `: ${said}` : ''} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
+      console.log(`ok      ${name}${said ? `: ${said}` : ''} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
     } catch (error) {
-      console.log(`  FAILED  ${name}\n`, error);
+      console.log(`FAILED  ${name}\n`, error);
       process.exitCode = 1;
     }
   }
 }
 
-async function story() {
-  const { work, berth: program } = options;
-  const [tempo, base, devchain] = await Promise.all([startTempo(work), startBase(work, options.token), startDevchain(work, options.devchain)]);
-  const settings = { program, work };
-  for (const [name, chains, scenes] of [
-    ['both rails', { tempo, base }, open],
-    ['MPP with a fee payer', { tempo, environment: { BERTH_MPP_FEE_PAYER_KEY: sponsor.key } }, sponsored],
-    ['berth-devchain', { devchain }, onDevchain],
-  ]) {
-    console.log(name);
-    const berth = await startBerth(name.replaceAll(/\W+/g, '-'), { ...settings, ...chains });
-    await play(scenes(berth));
-    await berth.verify();
-  }
+/** Starts a Berth, plays its scenes in turn, and holds its books against the chains. */
+async function act(name, chains, scenes) {
+  const berth = await startBerth(name, { program: options.berth, work: options.work, ...chains });
+  await play(scenes(berth));
+  console.log(`${name}: ${await berth.verify()}`);
 }
 
+async function story() {
+  const { work, token, devchain: program } = options;
+  const [tempo, base, devchain] = await Promise.all([startTempo(work), startBase(work, token), startDevchain(work, program)]);
+  await act('both-rails', { tempo, base }, open);
+  await Promise.all([
+    act('slow-chain', { base }, onSlowChain),
+    act('fee-payer', { tempo, environment: { BERTH_MPP_FEE_PAYER_KEY: sponsor.key } }, sponsored).then(() =>
+      act('devchain', { devchain }, onDevchain)),
+  ]);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopAll().then(() => process.exit(1)));
 await story().finally(stopAll);

@@ -45,8 +45,20 @@ export async function second(berth, account) {
   };
   const server = await paid(prices.create, '/v1/servers?wait_seconds=45', order, 201);
   await paid(prices.extend, `/v1/servers/${server.id}/extend`, { minutes: 10 }, 200);
+  await streamed(berth, account, fetch, server.id);
   await signIn(berth, account, [server.id]);
   await ended(berth, payingFetch(account), server.id);
+}
+
+/** An answer that comes as a stream of events has its settlement too. */
+async function streamed(berth, account, fetch, id) {
+  const spent = { chain: berth.base, to: berth.recipient(berth.base), from: account.address };
+  const request = post({ minutes: 11 });
+  request.headers.Accept = 'text/event-stream';
+  const response = await costs(prices.extend, spent, () => fetch(`${berth.url}/v1/servers/${id}/extend`, request));
+  const text = await response.text();
+  assert.match(text, /^event: result$/m);
+  await settled(berth.base, decodePaymentResponseHeader(response.headers.get('PAYMENT-RESPONSE')), account, 'eip155:84532');
 }
 
 /** Version 1 reads the body of the 402 and pays at most 0.10 USD by itself. */
