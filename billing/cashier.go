@@ -245,20 +245,3 @@ func (s settling) finish(ctx context.Context, out Outcome, err error) error {
 		return nil
 	})
 }
-
-// Abandon ends a payment that was reserved and can't settle any more without
-// anything having been sent.
-func (c *Cashier) Abandon(ctx context.Context, id berth.ID) error {
-	p, err := c.seize(ctx, id)
-	if err != nil || p.Rests() {
-		return err
-	}
-	s := settling{Cashier: c, holder: p.HeldBy, id: id}
-	return s.change(ctx, func(_ PaymentTx, p *Payment) error {
-		p.HeldBy = ""
-		if !p.Left() {
-			p.rest(Failed, "it expired before it was sent", s.now())
-		}
-		return nil
-	})
-}

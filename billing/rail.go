@@ -30,8 +30,9 @@ type Rail interface {
 	// Match tells whether a claim is in time and pays exactly what would be
 	// asked for now: a *Refusal where it does not.
 	Match(Claim, Ask) error
-	// Verify asks the chain whether the claim would settle now. A *Refusal is a
-	// clear no; any other error means that nobody knows.
+	// Verify asks the chain whether the claim would settle now, or has been
+	// settled by somebody else. A *Refusal is a clear no, as for what has expired;
+	// any other error means that nobody knows.
 	Verify(context.Context, Claim) error
 	// Submit brings a verified claim to the chain and waits for the outcome, as
 	// long as ctx allows. Before anything leaves, it passes what will leave to

@@ -29,8 +29,8 @@ func (s *System) PaymentTerms() ([]berth.Challenge, error) {
 
 // FollowPayments sees to the payments whose request has ended without an
 // outcome: what left is followed until it has arrived, and then credited to its
-// payer, or can't arrive any more. What never left is never sent: its payer may
-// have turned away.
+// payer, or can't arrive any more. What never left is not sent: its payer may
+// have turned away. It is given up some time after it has expired.
 func (s *System) FollowPayments(ctx context.Context) error {
 	var open []billing.Payment
 	err := s.store.Read(ctx, func(rx Rx) (err error) {
@@ -64,16 +64,19 @@ func (s *System) followPayment(ctx context.Context, p billing.Payment) error {
 	if p.Out {
 		return s.followPayout(ctx, p)
 	}
-	if !p.Left() {
-		if s.now().Before(p.Claim.Expires.Add(grace)) {
-			return nil
-		}
-		return s.cashier.Abandon(ctx, p.ID)
+	if !p.Left() && s.now().Before(p.Claim.Expires.Add(grace)) {
+		return nil
 	}
+	// What has expired its rail refuses, unless somebody else brought it to the
+	// chain in time.
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
 	out, err := s.cashier.Settle(ctx, p.ID)
-	if err != nil || out.State != billing.Settled {
+	var refusal *billing.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return nil
+	case err != nil || out.State != billing.Settled:
 		return err
 	}
 	a := arrival{payment: p, hash: out.Hash}

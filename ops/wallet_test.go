@@ -270,6 +270,7 @@ func TestAbandonedPayment(t *testing.T) {
 	_, err := w.Do(signed(c), "create_server", smallForAnHour)
 	wantError(t, err, berth.Unavailable)
 	w.Clock.Advance(2 * time.Hour)
+	w.Rail.Inject(railtest.Faults{Verify: billing.Refuse(billing.Expired, "by the chain's clock")})
 	if err := w.System.FollowPayments(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func (t ticket) inTime(c billing.Claim, at time.Time) error {
 	case !at.Before(time.UnixMilli(t.Ends)):
 		return billing.Refuse(billing.Expired, "the challenge ended at %s", time.UnixMilli(t.Ends).UTC().Format(time.RFC3339))
 	case !at.Before(c.Expires):
-		return billing.Refuse(billing.Expired, "the credential was valid until %s", c.Expires.UTC().Format(time.RFC3339))
+		return expired(c)
 	case time.Unix(t.From, 0).After(at.Add(slack)):
 		return billing.Refuse(billing.Expired, "the transaction is not valid yet")
 	}

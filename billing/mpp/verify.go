@@ -68,17 +68,20 @@ func (r *Rail) Verify(ctx context.Context, c billing.Claim) error {
 	if err != nil {
 		return err
 	}
-	if !r.now().Before(c.Expires) {
-		return billing.Refuse(billing.Expired, "the credential was valid until %s", c.Expires.UTC().Format(time.RFC3339))
-	}
-	switch t.Kind {
-	case kindProof:
-		return nil
-	case kindHash:
+	late := !r.now().Before(c.Expires)
+	switch {
+	case t.Kind == kindTransaction:
+		return r.verifyTransaction(ctx, c, t, late)
+	case late:
+		return expired(c)
+	case t.Kind == kindHash:
 		return r.verifyHash(ctx, c, t)
-	default:
-		return r.verifyTransaction(ctx, c, t)
 	}
+	return nil
+}
+
+func expired(c billing.Claim) *billing.Refusal {
+	return billing.Refuse(billing.Expired, "the credential was valid until %s", c.Expires.UTC().Format(time.RFC3339))
 }
 
 func (r *Rail) verifyHash(ctx context.Context, c billing.Claim, t ticket) error {
@@ -96,10 +99,34 @@ func (r *Rail) verifyHash(ctx context.Context, c billing.Claim, t ticket) error 
 	return nil
 }
 
-func (r *Rail) verifyTransaction(ctx context.Context, c billing.Claim, t ticket) error {
+// verifyTransaction refuses a transaction that would not settle, but one that
+// its payer has sent already: then the money is there, and Submit will find it.
+func (r *Rail) verifyTransaction(ctx context.Context, c billing.Claim, t ticket, late bool) error {
 	pay, err := transferOf(c, t)
 	if err != nil {
 		return err
+	}
+	var refusal *billing.Refusal
+	if err = r.wouldSettle(ctx, c, t, pay, late); !errors.As(err, &refusal) {
+		return err
+	}
+	_, hash, unsent := r.complete(c, t)
+	if unsent != nil {
+		return refusal
+	}
+	sight, err := r.look(ctx, hash, pay)
+	switch {
+	case err != nil:
+		return err
+	case sight.found && !sight.reverted:
+		return nil
+	}
+	return refusal
+}
+
+func (r *Rail) wouldSettle(ctx context.Context, c billing.Claim, t ticket, pay transfer, late bool) error {
+	if late {
+		return expired(c)
 	}
 	tx, err := decodeTransaction(t.Raw)
 	if err != nil {
@@ -120,7 +147,8 @@ func (r *Rail) verifyTransaction(ctx context.Context, c billing.Claim, t ticket)
 			return billing.Refuse(billing.Unsupported, "gas is not paid for any more")
 		}
 		if err := r.checkBalance(ctx, pay.token, r.sponsor.Address(), r.maxFee); err != nil {
-			return berth.Errorf(berth.Unavailable, "gas can't be paid for at the moment").Because(err)
+			// Not wrapped: what is wrong is no fault of the credential's.
+			return berth.Errorf(berth.Unavailable, "gas can't be paid for at the moment").Because(fmt.Errorf("the fee payer: %s", err))
 		}
 	}
 	return r.simulate(ctx, pay)

@@ -20,6 +20,11 @@ func (r *Rail) Verify(ctx context.Context, c billing.Claim) error {
 	if err != nil {
 		return err
 	}
+	if r.expired(o.Authorization) {
+		// It is not tried any more, also where the chain's clock is behind; but
+		// somebody else may have brought it there in time.
+		return r.diagnose(ctx, o, nil)
+	}
 	if r.facilitator != nil {
 		s, err := r.presented(o)
 		if err != nil {
@@ -72,6 +77,9 @@ func (r *Rail) diagnose(ctx context.Context, o order, reverted error) error {
 		return billing.Refuse(billing.Expired, "validBefore has passed by the chain's clock")
 	case int64(head.Time) <= o.ValidAfter.Int64():
 		return billing.Refuse(billing.Expired, "the authorization is not valid yet by the chain's clock")
+	}
+	if reverted == nil {
+		return billing.Refuse(billing.Expired, "validBefore has passed")
 	}
 	return billing.Refuse(billing.Unverified, "the token refuses the transfer: %s", reason(reverted))
 }

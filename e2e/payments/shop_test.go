@@ -56,6 +56,7 @@ type shop struct {
 	*witness
 
 	payTo   evm.Address
+	payer   string       // whose wallets pay
 	granted berth.Micros // credit that nobody paid for
 	edits   []edit
 	web     *api.API
@@ -74,8 +75,10 @@ func open(t *testing.T, front string, edits ...edit) *shop {
 	}
 	s.tempo = mpptest.NewChain(s.Clock.Now)
 	s.base = x402test.NewChain(settler.Address(), s.Clock.Now)
-	s.tempo.Fund(s.tempoWallet().Address(), 10*berth.Dollar)
-	s.base.Fund(s.baseWallet().Key.Address(), int64(10*berth.Dollar))
+	for _, s.payer = range []string{"second", "first"} {
+		s.tempo.Fund(s.tempoWallet().Address(), 10*berth.Dollar)
+		s.base.Fund(s.baseWallet().Key.Address(), int64(10*berth.Dollar))
+	}
 	s.hide("the settler's key", settlerKey)
 	s.hide("the challenges' secret", string(mppSecret))
 	s.hide("the node's secret", nodeSecret)

@@ -29,12 +29,12 @@ func (r till) ledger() string {
 }
 
 func (s *shop) tempoWallet() *mpptest.Wallet {
-	w := mpptest.NewWallet("payer", s.Clock.Now)
+	w := mpptest.NewWallet(s.payer, s.Clock.Now)
 	s.hide("a wallet's key", w.KeyHex())
 	return w
 }
 
-func (s *shop) baseWallet() *x402test.Wallet { return x402test.NewWallet("payer") }
+func (s *shop) baseWallet() *x402test.Wallet { return x402test.NewWallet(s.payer) }
 
 // sign answers a demand by the shop's ordinary wallet.
 func (r till) sign(a answer) credential {
