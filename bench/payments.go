@@ -124,18 +124,11 @@ func (t *till) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 func (t *till) stock(ctx context.Context, berth, dir string) error {
-	out, err := exec.CommandContext(ctx, berth, "account", "create", "--data", dir, "--json", "--email", "bench@example.com", "--credit", "500.00").Output()
-	if err != nil {
-		return fmt.Errorf("create an account: %w", err)
-	}
-	var made struct {
-		APIKey string `json:"api_key"`
-	}
-	if err := json.Unmarshal(out, &made); err != nil {
+	var err error
+	if t.key, err = createAccount(ctx, berth, dir, "500.00"); err != nil {
 		return err
 	}
-	t.key = made.APIKey
-	update := exec.CommandContext(ctx, berth, "account", "update", "bench@example.com", "--data", dir, "--servers", roomy)
+	update := exec.CommandContext(ctx, berth, "account", "update", customer, "--data", dir, "--servers", roomy)
 	update.Stderr = os.Stderr
 	return update.Run()
 }

@@ -47,19 +47,28 @@ func (l *lab) open(ctx context.Context) (*shop, error) {
 
 // stock makes the account and buys the server.
 func (s *shop) stock(ctx context.Context, berth string) error {
-	out, err := exec.CommandContext(ctx, berth, "account", "create", "--data", s.dir, "--json",
-		"--email", "bench@example.com", "--credit", "25.00").Output()
+	var err error
+	if s.key, err = createAccount(ctx, berth, s.dir, "25.00"); err != nil {
+		return err
+	}
+	return s.buy(ctx)
+}
+
+// customer is the account's e-mail address.
+const customer = "bench@example.com"
+
+// createAccount makes an account with credit in a data directory, and returns
+// its API key.
+func createAccount(ctx context.Context, berth, dir, credit string) (string, error) {
+	out, err := exec.CommandContext(ctx, berth, "account", "create", "--data", dir, "--json", "--email", customer, "--credit", credit).Output()
 	if err != nil {
-		return fmt.Errorf("create an account: %w", err)
+		return "", fmt.Errorf("create an account: %w", err)
 	}
 	var made struct {
 		APIKey string `json:"api_key"`
 	}
-	if err := json.Unmarshal(out, &made); err != nil {
-		return err
-	}
-	s.key = made.APIKey
-	return s.buy(ctx)
+	err = json.Unmarshal(out, &made)
+	return made.APIKey, err
 }
 
 func (s *shop) buy(ctx context.Context) error {

@@ -30,19 +30,25 @@ func chapters() []step {
 	}
 }
 
-// begin starts everything, and connects as an agent host would.
-func (s *story) begin(ctx context.Context, c *scene) error {
-	n := s.node
-	n.app.begin(ctx)
+// open starts the cloud, and waits until all is ready.
+func (s *story) open(ctx context.Context) error {
+	a := s.node.app
+	a.begin(ctx)
 	select {
-	case err := <-n.app.started:
-		if err != nil {
-			return err
-		}
+	case err := <-a.started:
+		s.report = a.cloud.Report()
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	s.report = n.app.cloud.Report()
+}
+
+// begin starts everything, and connects as an agent host would.
+func (s *story) begin(ctx context.Context, c *scene) error {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	n := s.node
 	key, err := n.app.playKey(ctx)
 	if err != nil {
 		return err

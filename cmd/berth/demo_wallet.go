@@ -90,19 +90,12 @@ func (r reply) expect(status int, out any) error {
 }
 
 func (s *story) beginWithWallet(ctx context.Context, c *scene) error {
-	n := s.node
-	n.app.begin(ctx)
-	select {
-	case err := <-n.app.started:
-		if err != nil {
-			return err
-		}
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.open(ctx); err != nil {
+		return err
 	}
-	s.report = n.app.cloud.Report()
-	c.facts["url"], c.facts["chain"] = "http://"+n.address, s.wallet.url
-	c.say("Berth serves at http://%s, and takes payments on a development chain at %s.", n.address, s.wallet.url)
+	url := "http://" + s.node.address
+	c.facts["url"], c.facts["chain"] = url, s.wallet.url
+	c.say("Berth serves at %s, and takes payments on a development chain at %s.", url, s.wallet.url)
 	c.say("PLAY MONEY: nothing on that chain is worth anything.")
 	return nil
 }
