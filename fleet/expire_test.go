@@ -288,6 +288,46 @@ func TestReconcilePower(t *testing.T) {
 	}
 }
 
+// TestSurvey tells of what differs when it is first seen, and again when it has
+// lasted and is seen to.
+func TestSurvey(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	off, gone, fine := s.created(s.order()), s.created(s.order()), s.created(s.order())
+	s.cloud.TurnOff(string(off.ID))
+	s.cloud.Vanish(string(gone.ID))
+	if _, err := s.cloud.TakeSnapshot(bg, fine.MachineID, "test-snap_0123456789abcdef01234567"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[fleet.FindingKind]string{
+		fleet.TurnedOnOrOff: string(off.ID), fleet.VanishedMachine: string(gone.ID), fleet.OrphanedSnapshot: "test-snap_0123456789abcdef01234567",
+	}
+	seen, settled := map[fleet.FindingKind]bool{}, map[fleet.FindingKind]bool{}
+	for round := 0; len(settled) < len(want); round++ {
+		got, err := s.fleet.Survey(bg)
+		if err != nil || round > 30 {
+			t.Fatalf("round %d: %v, settled %v", round, err, settled)
+		}
+		if round == 0 && (got.Machines != 2 || got.Servers != 3) {
+			t.Errorf("the first look: %+v", got)
+		}
+		for _, f := range got.Findings {
+			if want[f.Kind] != f.Subject || f.Settled && !seen[f.Kind] {
+				t.Errorf("round %d: %+v", round, f)
+			}
+			seen[f.Kind] = true
+			if f.Settled {
+				settled[f.Kind] = true
+			}
+		}
+		s.clock.Advance(time.Minute)
+	}
+	got, err := s.fleet.Survey(bg)
+	if err != nil || len(got.Findings) != 0 || got.Servers != 2 {
+		t.Errorf("afterwards: %+v, %v", got, err)
+	}
+}
+
 func TestReconcileSnapshots(t *testing.T) {
 	t.Parallel()
 	s := newSim(t)

@@ -69,25 +69,34 @@ func (s *suspects) confirmed(key string, now time.Time, grace time.Duration) boo
 // the grace period, so call it every minute or so. A failed look is never taken
 // for "gone".
 func (f *Fleet) Reconcile(ctx context.Context) error {
+	_, err := f.Survey(ctx)
+	return err
+}
+
+// Survey does the same, and tells what it looked at, what it found and what it
+// did about it. The report holds what is known where there is an error as well.
+func (f *Fleet) Survey(ctx context.Context) (Survey, error) {
 	ctx = provider.DefaultPriority(ctx, provider.Upkeep)
 	f.suspects.begin()
+	r := round{Fleet: f}
 	refreshed := f.Refresh(ctx)
 	listed, err := f.Provider.Machines(ctx, f.Deployment)
 	if err != nil {
-		return errors.Join(refreshed, fmt.Errorf("list machines: %w", err))
+		return r.Survey, errors.Join(refreshed, fmt.Errorf("list machines: %w", err))
 	}
+	r.Machines = len(listed)
 	problems := []error{refreshed}
 	for _, m := range listed {
-		if err := f.sweepMachine(ctx, m); err != nil {
+		if err := r.sweepMachine(ctx, m); err != nil {
 			problems = append(problems, fmt.Errorf("sweep machine %s: %w", m.ID, err))
 		}
 	}
-	problems = append(problems, f.sweepServers(ctx, listed), f.sweepSnapshots(ctx))
-	return errors.Join(problems...)
+	problems = append(problems, r.sweepServers(ctx, listed), r.sweepSnapshots(ctx))
+	return r.Survey, errors.Join(problems...)
 }
 
 // sweepMachine destroys a machine that no live row accounts for.
-func (f *Fleet) sweepMachine(ctx context.Context, m provider.Machine) error {
+func (f *round) sweepMachine(ctx context.Context, m provider.Machine) error {
 	id, err := berth.ParseID(berth.PrefixServer, m.Tag)
 	if err != nil {
 		f.Log.WarnContext(ctx, "a machine bears the deployment's tag and no server's", slog.String("machine", m.ID))
@@ -108,7 +117,7 @@ func (f *Fleet) sweepMachine(ctx context.Context, m provider.Machine) error {
 		orphan = open.ID == "" && (!s.Status.Live() || s.MachineID != m.ID)
 		return err
 	})
-	if err != nil || !orphan || !f.suspects.confirmed("machine:"+m.ID, f.Now(), f.Pace.Grace) {
+	if err != nil || !orphan || !f.confirmed(OrphanedMachine, m.ID) {
 		return err
 	}
 	f.Log.WarnContext(ctx, "destroying an orphaned machine", slog.String("machine", m.ID), slog.String("server", m.Tag))
@@ -127,7 +136,7 @@ func (f *Fleet) sweepMachine(ctx context.Context, m provider.Machine) error {
 }
 
 // sweepServers compares all live servers at rest with the listed machines.
-func (f *Fleet) sweepServers(ctx context.Context, listed []provider.Machine) error {
+func (f *round) sweepServers(ctx context.Context, listed []provider.Machine) error {
 	byID := make(map[string]provider.Machine, len(listed))
 	for _, m := range listed {
 		byID[m.ID] = m
@@ -136,6 +145,7 @@ func (f *Fleet) sweepServers(ctx context.Context, listed []provider.Machine) err
 	if err != nil {
 		return err
 	}
+	f.Servers = len(settled)
 	if wrongAccount(settled, byID) {
 		return fmt.Errorf("the provider shows none of %d servers' machines: is its token another account's? nothing is taken for gone", len(settled))
 	}
@@ -198,10 +208,10 @@ func (f *Fleet) settledServers(ctx context.Context) (settled []Server, err error
 
 // writeBackPower notes that a server was turned on or off from elsewhere, such
 // as by a command on it.
-func (f *Fleet) writeBackPower(ctx context.Context, s Server, m provider.Machine) error {
+func (f *round) writeBackPower(ctx context.Context, s Server, m provider.Machine) error {
 	is := map[provider.State]Status{provider.On: Active, provider.Off: Off}[m.State]
 	differs := is != "" && is != s.Status && (s.Status == Active || s.Status == Off)
-	if !differs || m.Busy || !f.suspects.confirmed("power:"+m.ID, f.Now(), f.Pace.Grace) {
+	if !differs || m.Busy || !f.confirmed(TurnedOnOrOff, string(s.ID)) {
 		return nil
 	}
 	return f.correct(ctx, s, func(tx Tx, s *Server) error {
@@ -211,12 +221,12 @@ func (f *Fleet) writeBackPower(ctx context.Context, s Server, m provider.Machine
 }
 
 // sweepVanished ends a server whose machine the provider has denied for long.
-func (f *Fleet) sweepVanished(ctx context.Context, s Server) error {
+func (f *round) sweepVanished(ctx context.Context, s Server) error {
 	_, err := f.Provider.Machine(ctx, s.MachineID)
 	if provider.KindOf(err) != provider.NotFound {
 		return err // it is there after all, or nobody knows
 	}
-	if !f.suspects.confirmed("gone:"+s.MachineID, f.Now(), f.Pace.Grace) {
+	if !f.confirmed(VanishedMachine, string(s.ID)) {
 		return nil
 	}
 	f.Log.WarnContext(ctx, "a server's machine has vanished", slog.String("server", string(s.ID)), slog.String("machine", s.MachineID))
@@ -301,17 +311,18 @@ func paidFor(ctx context.Context, rx Rx, s Server) (sum berth.Micros, err error)
 }
 
 // sweepSnapshots deletes snapshots of this deployment that no row accounts for.
-func (f *Fleet) sweepSnapshots(ctx context.Context) error {
+func (f *round) sweepSnapshots(ctx context.Context) error {
 	prefix := f.providerName(berth.PrefixSnapshot + "_")
 	listed, err := f.Provider.Snapshots(ctx, prefix)
 	if err != nil {
 		return fmt.Errorf("list snapshots: %w", err)
 	}
+	f.Snapshots = len(listed)
 	var problems []error
 	for _, kept := range listed {
 		id := berth.ID(kept.Name[len(prefix)-len(berth.PrefixSnapshot)-1:])
 		orphan, err := f.orphanedSnapshot(ctx, id, kept)
-		if err == nil && orphan && f.suspects.confirmed("snapshot:"+kept.ID, f.Now(), f.Pace.Grace) {
+		if err == nil && orphan && f.confirmed(OrphanedSnapshot, kept.Name) {
 			f.Log.WarnContext(ctx, "deleting an orphaned snapshot", slog.String("snapshot", kept.Name))
 			err = f.Provider.DeleteSnapshot(ctx, kept.ID)
 		}

@@ -127,13 +127,10 @@ func (s *System) addOperator() {
 		Routes: []Route{{Method: "GET", Path: "/v1/operator/servers", Status: 200}},
 		Access: Operator, Read: s.listAllServers,
 	})
-	Add(s.table, Op[None, struct{}]{
-		Name: "reconcile", Doc: operatorDoc("Reconcile with the provider", "Compare the provider's machines with the books now.", `{}`, false),
+	Add(s.table, Op[None, ReconcileOut]{
+		Name: "reconcile", Doc: operatorDoc("Reconcile with the provider", "Compare the provider's machines with the books now. What looks wrong is acted on when it has looked wrong for the grace period.", `{}`, false),
 		Routes: []Route{{Method: "POST", Path: "/v1/operator/reconcile", Status: 200}},
-		Access: Operator,
-		Run: func(ctx context.Context, _ *Request, _ None) (struct{}, error) {
-			return struct{}{}, s.fleet.Reconcile(ctx)
-		},
+		Access: Operator, Run: s.reconcile,
 	})
 }
 

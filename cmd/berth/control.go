@@ -5,17 +5,53 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+
+	"berth/fleet"
+	"berth/ops"
 )
 
-type reconcileCommand struct{ where }
+type reconcileCommand struct {
+	where
+	output
+}
 
-// Run compares the provider with the books.
+// Run compares the provider with the books; problems make it end with status 2.
 func (c *reconcileCommand) Run(ctx context.Context) error {
-	if err := c.ask(ctx, http.MethodPost, "/v1/operator/reconcile", nil, nil); err != nil {
+	var out ops.ReconcileOut
+	if err := c.ask(ctx, http.MethodPost, "/v1/operator/reconcile", nil, &out); err != nil {
 		return err
 	}
-	fmt.Println("The provider's machines and the books have been compared; see the log for what was found.")
-	return nil
+	err := c.show(out, func(w io.Writer) { printReconciliation(w, out) })
+	if err == nil && len(out.Problems) > 0 {
+		return exitCode(2)
+	}
+	return err
+}
+
+// settledBy is what is done about each kind of finding, once it has lasted.
+var settledBy = map[fleet.FindingKind]string{
+	fleet.OrphanedMachine:  "destroyed",
+	fleet.OrphanedSnapshot: "deleted",
+	fleet.VanishedMachine:  "ended, its unused time refunded",
+	fleet.TurnedOnOrOff:    "its status corrected",
+}
+
+func printReconciliation(w io.Writer, v ops.ReconcileOut) {
+	fmt.Fprintf(w, "Compared %d machines and %d snapshots at the provider with %d live servers.\n", v.Machines, v.Snapshots, v.Servers)
+	for _, f := range v.Findings {
+		done := "watched: it is acted on if it lasts"
+		if f.Settled {
+			done = settledBy[f.Kind]
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ReplaceAll(string(f.Kind), "_", " "), f.Subject, done)
+	}
+	for _, p := range v.Problems {
+		fmt.Fprintln(w, "PROBLEM:", p)
+	}
+	if len(v.Findings) == 0 && len(v.Problems) == 0 {
+		fmt.Fprintln(w, "Nothing differs.")
+	}
 }
 
 type statusCommand struct {
