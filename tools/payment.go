@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -93,12 +94,12 @@ func unpaid(ctx context.Context, e *berth.Error) (*mcp.CallToolResult, error) {
 	problem.Payment = &demand
 	body := map[string]any{"error": problem}
 	meta := map[string]any{}
+	if i := slices.IndexFunc(e.Payment.Challenges, func(c berth.Challenge) bool { return c.Rail == "mpp" }); i >= 0 && announced(ctx) {
+		return nil, demanded(ctx, e, e.Payment.Challenges[i], problem)
+	}
 	for _, c := range e.Payment.Challenges {
 		switch c.Rail {
 		case "mpp":
-			if announced(ctx) {
-				return nil, demanded(ctx, e, c, problem)
-			}
 			meta[mppRequired] = map[string]any{"challenges": []any{c.Payload}}
 		case "x402":
 			body = maps.Clone(c.Payload)
@@ -132,11 +133,17 @@ func demanded(ctx context.Context, e *berth.Error, c berth.Challenge, problem to
 	if e.Code == berth.PaymentRejected {
 		code, title, kind = paymentRejected, "Payment Verification Failed", "verification-failed"
 	}
-	return Refuse(ctx, code, title, map[string]any{
+	data := map[string]any{
 		"httpStatus": 402, "challenges": []any{c.Payload}, "berth": problem,
 		"problem": map[string]any{
 			"type": "https://paymentauth.org/problems/" + kind, "title": title, "status": 402,
 			"detail": e.Message, "challengeId": c.Payload["id"],
 		},
-	})
+	}
+	for _, other := range e.Payment.Challenges {
+		if other.Rail == "x402" { // where mppx's servers put it
+			data["x402"] = other.Payload
+		}
+	}
+	return Refuse(ctx, code, title, data)
 }

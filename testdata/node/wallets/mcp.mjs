@@ -42,7 +42,7 @@ export async function mpp(berth, account, { announces, gas }) {
     await client.listTools();
     const asked = client.callTool({ name: 'create_server', arguments: now });
     if (announces) {
-      await assert.rejects(asked, (error) => error.code === -32042 && error.data.challenges.length === 1);
+      await assert.rejects(asked, (error) => error.code === -32042 && error.data.challenges.length === 1 && Boolean(error.data.x402) === Boolean(berth.base));
     } else {
       const result = await asked;
       assert.equal(result.isError, true);

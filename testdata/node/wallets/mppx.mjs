@@ -53,15 +53,25 @@ export async function ended(berth, fetch, id) {
 
 const program = join(dirname(createRequire(import.meta.url).resolve('mppx')), 'bin.js');
 
-/** The program, which is told nothing but the key and the chain's address. */
-export async function commandLine(berth, account) {
-  const chain = berth.tempo;
+/** The program, which is told nothing but the key, the chain's address, and the protocol where it has a choice. */
+async function bought(berth, chain, account, gas, ...options) {
   const environment = { MPPX_PRIVATE_KEY: account.key, MPPX_RPC_URL: chain.url };
-  const spent = { chain, to: berth.recipient(chain), from: account.address, gas: 50_000n };
-  const buy = [program, `${berth.url}/v1/servers`, '-J', JSON.stringify(order), '--silent', '--fail'];
+  const spent = { chain, to: berth.recipient(chain), from: account.address, gas };
+  const buy = [program, `${berth.url}/v1/servers`, '-J', JSON.stringify(order), '--silent', '--fail', ...options];
   const { status, stdout, stderr } = await costs(prices.create, spent, () => run(process.execPath, buy, environment));
   assert.equal(status, 0, stdout + stderr);
-  await ended(berth, payingFetch(chain, account), JSON.parse(stdout).id);
+  return JSON.parse(stdout).id;
+}
+
+export async function commandLine(berth, account, { gas }) {
+  const id = await bought(berth, berth.tempo, account, gas);
+  await ended(berth, payingFetch(berth.tempo, account), id);
+}
+
+export async function commandLineX402(berth, account) {
+  await berth.base.fund(account.address);
+  const id = await bought(berth, berth.base, account, 0n, '--protocol', 'x402');
+  await ended(berth, payingFetch(berth.tempo, account), id); // one wallet, whatever it pays over
 }
 
 /**
@@ -84,6 +94,5 @@ export async function validator(berth, account) {
   }
   assert.deepEqual(results.filter((r) => r.severity === 'fail'), []);
   assert.ok(results.some((r) => r.label === 'Payment: successful'), 'it paid nowhere');
-  if (process.env.V) for (const r of results) if (r.severity !== 'pass') console.log(JSON.stringify(r));
   return `${found.endpoints.length} endpoints, ${found.summary.passed} checks passed, ${found.summary.warnings} warnings, ${found.summary.skipped} skipped`;
 }

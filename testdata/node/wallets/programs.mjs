@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const running = [];
+// However the story ends, nothing of it stays behind.
+process.on('exit', () => running.forEach(({ child }) => child.kill('SIGTERM')));
 
 /** A port that nobody listens on at the moment. */
 export function freePort() {

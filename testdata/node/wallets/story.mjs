@@ -29,7 +29,8 @@ const [payer, sponsor] = [anvilAccount(0), anvilAccount(1)];
 /** The scenes of the Berth whose payers pay for their own gas on Tempo, and of both rails. */
 const open = (berth) => [
   ['mppx, library: proof, server, extension, SSH key', () => mppx.library(berth, payer, { gas: 50_000n })],
-  ['mppx, program', () => mppx.commandLine(berth, payer)],
+  ['mppx, program', () => mppx.commandLine(berth, payer, { gas: 50_000n })],
+  ['mppx, program, over x402', () => mppx.commandLineX402(berth, newAccount())],
   ['mppx, validator', () => mppx.validator(berth, payer)],
   ['@x402/fetch, version 2', () => x402.second(berth, newAccount())],
   ['x402-fetch, version 1', () => x402.version1(berth, newAccount())],
@@ -46,7 +47,7 @@ const open = (berth) => [
 /** Where Berth pays for the gas, a payer loses the price to the unit. */
 const sponsored = (berth) => [
   ['mppx, gas paid for', () => mppx.library(berth, payer, { gas: 0n })],
-  ['mppx, gas paid for, program', () => mppx.commandLine(berth, payer)],
+  ['mppx, gas paid for, program', () => mppx.commandLine(berth, payer, { gas: 0n })],
   ['MCP: mppx, gas paid for', () => mcp.mpp(berth, payer, { announces: true, gas: 0n })],
 ];
 

@@ -45,12 +45,12 @@ export async function second(berth, account) {
   };
   const server = await paid(prices.create, '/v1/servers?wait_seconds=45', order, 201);
   await paid(prices.extend, `/v1/servers/${server.id}/extend`, { minutes: 10 }, 200);
-  await streamed(berth, account, fetch, server.id);
+  await streamed(berth, account, payingFetch(account), server.id);
   await signIn(berth, account, [server.id]);
   await ended(berth, payingFetch(account), server.id);
 }
 
-/** An answer that comes as a stream of events has its settlement too. */
+/** An answer that comes as a stream of events has its settlement too. The client signs in first, which is not enough. */
 async function streamed(berth, account, fetch, id) {
   const spent = { chain: berth.base, to: berth.recipient(berth.base), from: account.address };
   const request = post({ minutes: 11 });
