@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrClosed is what transactions on a closed DB return.
@@ -32,6 +33,7 @@ type DB struct {
 	log     *slog.Logger
 	writer  *writer
 	readers *readers
+	running atomic.Int64 // transactions whose functions are being called
 	closing sync.Once
 	closed  error
 }
@@ -80,13 +82,13 @@ func (d *DB) Close() error {
 // A context that ends while the transaction waits for its turn, or between two
 // of its statements, makes it fail. Write inside a transaction panics.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
-	refuseNesting()
-	return d.writer.do(ctx, func(s *scope) error { return transact(func() error { return fn(newTx(s)) }) })
+	d.refuseNesting()
+	return d.writer.do(ctx, func(s *scope) error { return d.transact(func() error { return fn(newTx(s)) }) })
 }
 
 // Read runs fn with one consistent snapshot of the database, which holds all
 // that was written before Read was called. Read inside a transaction panics.
 func (d *DB) Read(ctx context.Context, fn func(*Rx) error) error {
-	refuseNesting()
-	return d.readers.do(ctx, func(s *scope) error { return transact(func() error { return fn(newRx(s)) }) })
+	d.refuseNesting()
+	return d.readers.do(ctx, func(s *scope) error { return d.transact(func() error { return fn(newRx(s)) }) })
 }
