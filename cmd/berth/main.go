@@ -77,7 +77,7 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	parser, err := kong.New(grammar(args), kong.Name("berth"), kong.UsageOnError(), kong.Vars{"version": version()},
+	parser, err := kong.New(grammar(args), kong.Name("berth"), kong.Vars{"version": version()},
 		kong.Description("Servers for software agents. Try it: berth demo"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
@@ -85,12 +85,9 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 		return 1
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(usual(args))
 	if err != nil {
-		parser.FatalIfErrorf(err)
+		return misunderstood(err)
 	}
 	err = k.Run()
 	var code exitCode

@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,18 +60,19 @@ func (c *serveCommand) Run(ctx context.Context) error {
 // node is one process that holds a data directory: its lock, the app, and the
 // servers in front of it.
 type node struct {
-	app      *app
-	log      *slog.Logger
-	dir      string
-	lock     *flock.Flock
-	detached bool
-	hosts    *hosts
-	local    *http.Server
-	public   *http.Server
-	address  string // of the public server
-	failed   chan error
-	quit     context.CancelCauseFunc
-	quitting context.Context
+	app       *app
+	log       *slog.Logger
+	dir       string
+	lock      *flock.Flock
+	detached  bool
+	hosts     *hosts
+	local     *http.Server
+	public    *http.Server
+	address   string // of the public server
+	publicURL string // as agents reach it; empty: as each request names it
+	failed    chan error
+	quit      context.CancelCauseFunc
+	quitting  context.Context
 }
 
 // errHeld tells that another process holds the data directory.
@@ -79,6 +82,13 @@ func lockPath(dir string) string { return filepath.Join(dir, "berth.lock") }
 
 // newNode takes the data directory's lock and puts the app together.
 func newNode(ctx context.Context, s settings, env secretsFromEnvironment, dir string, log *slog.Logger) (*node, error) {
+	public, err := s.publicURL()
+	if err != nil {
+		return nil, err
+	}
+	if mode, others := openTo(dir); others {
+		log.Warn("others on this machine can look into the data directory; close it by chmod 700", slog.String("data", dir), slog.String("mode", mode.String()))
+	}
 	lock := flock.New(lockPath(dir))
 	held, err := lock.TryLock()
 	if err != nil {
@@ -91,7 +101,7 @@ func newNode(ctx context.Context, s settings, env secretsFromEnvironment, dir st
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	n := &node{app: a, log: log, dir: dir, lock: lock, hosts: newHosts(time.Now), failed: make(chan error, 2)}
+	n := &node{app: a, log: log, publicURL: public, dir: dir, lock: lock, hosts: newHosts(time.Now), failed: make(chan error, 2)}
 	n.quitting, n.quit = context.WithCancelCause(context.Background())
 	return n, nil
 }
@@ -114,9 +124,9 @@ func (n *node) listen(s settings) error {
 	case err != nil:
 		return fmt.Errorf("listen on %s: %w; choose another address with --listen", s.Listen, err)
 	}
-	n.address = public.Addr().String()
+	n.address = dialable(public.Addr())
 	n.public = &http.Server{
-		Handler: api.Limit(n.publicHandler(s), s.RateLimit, time.Now, n.log), ErrorLog: quietLog(n.log),
+		Handler: api.Limit(n.publicHandler(), s.RateLimit, time.Now, n.log), ErrorLog: quietLog(n.log),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	n.serve(n.public, public)
@@ -134,18 +144,18 @@ func (n *node) serve(s *http.Server, l net.Listener) {
 }
 
 // publicHandler is what agents reach over the network.
-func (n *node) publicHandler(s settings) http.Handler {
+func (n *node) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", n.app.front.HTTPHandler())
 	mux.Handle("/sse", n.app.front.SSEHandler())
 	mux.Handle("/sse/", n.app.front.SSEHandler())
-	mux.Handle("/", n.native(s.PublicURL, credentials))
+	mux.Handle("/", n.native(n.publicURL, credentials))
 	return mux
 }
 
 func (n *node) native(publicURL string, creds func(*http.Request) []ops.Credential) *api.API {
 	return api.New(api.Options{
-		System: n.app.system, Credentials: creds, Ready: n.app.checkReady, PublicURL: strings.TrimSuffix(publicURL, "/"),
+		System: n.app.system, Credentials: creds, Ready: n.app.checkReady, PublicURL: publicURL,
 		Version: version(), Now: time.Now, Log: n.log,
 	})
 }
@@ -208,9 +218,22 @@ func wished(q url.Values, name string) bool {
 	}
 }
 
+// dialable is an address that can be called on this machine: one that stands for
+// all of its addresses is none.
+func dialable(a net.Addr) string {
+	at, err := netip.ParseAddrPort(a.String())
+	if err != nil || !at.Addr().IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(int(at.Port())))
+}
+
 // announce tells a newcomer what to do next.
 func (n *node) announce(ctx context.Context, w io.Writer) {
-	base := "http://" + n.address
+	base := n.publicURL
+	if base == "" {
+		base = "http://" + n.address
+	}
 	fmt.Fprintf(w, "Berth serves at %s\n\n", base)
 	fmt.Fprintf(w, "  MCP        %s/mcp  (streamable HTTP)   %s/sse  (SSE)\n", base, base)
 	fmt.Fprintf(w, "  HTTP API   %s/v1   documented at %s/docs\n", base, base)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +79,28 @@ func (w where) folder() (string, error) {
 		return "", fmt.Errorf("make the data directory: %w", err)
 	}
 	return dir, nil
+}
+
+// openTo tells whether others on the machine can look into a directory.
+func openTo(dir string) (mode fs.FileMode, others bool) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return 0, false // what opens files in it says so
+	}
+	return info.Mode().Perm(), info.Mode().Perm()&0o077 != 0
+}
+
+// publicURL is the URL by which agents reach this server, without a slash at its
+// end; empty where each request names it.
+func (s settings) publicURL() (string, error) {
+	if s.PublicURL == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s.PublicURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("--public-url: %q is no absolute http(s) URL such as https://berth.example.com", s.PublicURL)
+	}
+	return strings.TrimSuffix(s.PublicURL, "/"), nil
 }
 
 // firstBudget is the local principal's where nobody has said otherwise.
