@@ -11,9 +11,15 @@ import (
 	"berth"
 )
 
-// hold is how long a payment belongs to who settles it; another may go on with
-// it afterwards, for then its holder has died.
-const hold = 90 * time.Second
+// hold is how long a payment belongs to who settles it, which is half as long
+// again as anybody tries at a time. Another may go on with it afterwards, for
+// then its holder has died.
+const hold = 45 * time.Second
+
+// floorAge is how old the chain's word on a sender's next nonce can be when a
+// transaction is signed. What settled meanwhile has its nonce, though nothing is
+// under way with it any more.
+const floorAge = 2 * time.Minute
 
 // ErrHeld says that somebody else settles the payment at the moment.
 var ErrHeld = errors.New("the payment is being settled by another request")
@@ -182,7 +188,7 @@ func (s settling) keep(ctx context.Context, sender string, floor uint64, sign fu
 		case p.Broadcast.Sender == sender:
 			nonce = p.Broadcast.Nonce // a replacement takes the place of what it replaces
 		default:
-			taken, err := tx.OpenNonces(ctx, sender)
+			taken, err := tx.TakenNonces(ctx, sender, floor, s.now().Add(-floorAge))
 			if err != nil {
 				return err
 			}
