@@ -46,8 +46,9 @@ type PaymentRx interface {
 	// PaymentSum is what has come in from a principal over a rail since a time,
 	// or has gone or is going out.
 	PaymentSum(ctx context.Context, principal berth.ID, rail string, out bool, since time.Time) (berth.Micros, error)
-	// OpenNonces are the nonces of a sender's transactions that are under way.
-	OpenNonces(ctx context.Context, sender string) ([]uint64, error)
+	// TakenNonces are the nonces, from floor upwards, of a sender's transactions
+	// that are under way or that settled since a time.
+	TakenNonces(ctx context.Context, sender string, floor uint64, since time.Time) ([]uint64, error)
 }
 
 // PaymentTx reads and changes payments.

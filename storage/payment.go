@@ -41,9 +41,9 @@ func (rx *Rx) OpenPayments(ctx context.Context, n int) ([]billing.Payment, error
 	return all(rows, err, toPayment)
 }
 
-// OpenNonces implements billing.PaymentRx.
-func (rx *Rx) OpenNonces(ctx context.Context, sender string) ([]uint64, error) {
-	rows, err := rx.q.OpenNonces(ctx, sender)
+// TakenNonces implements billing.PaymentRx.
+func (rx *Rx) TakenNonces(ctx context.Context, sender string, floor uint64, since time.Time) ([]uint64, error) {
+	rows, err := rx.q.TakenNonces(ctx, db.TakenNoncesParams{Sender: sender, Floor: int64(floor), Since: toMicros(since)})
 	return all(rows, err, func(n int64) (uint64, error) { return uint64(n), nil })
 }
 

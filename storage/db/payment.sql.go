@@ -141,33 +141,6 @@ func (q *Queries) InsertWallet(ctx context.Context, arg InsertWalletParams) erro
 	return err
 }
 
-const openNonces = `-- name: OpenNonces :many
-SELECT nonce FROM payments WHERE sender = $1 AND sender <> '' AND state NOT IN ('settled', 'failed') ORDER BY nonce
-`
-
-func (q *Queries) OpenNonces(ctx context.Context, sender string) ([]int64, error) {
-	rows, err := q.db.QueryContext(ctx, openNonces, sender)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []int64
-	for rows.Next() {
-		var nonce int64
-		if err := rows.Scan(&nonce); err != nil {
-			return nil, err
-		}
-		items = append(items, nonce)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const openPayments = `-- name: OpenPayments :many
 SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT $1
 `
@@ -414,6 +387,42 @@ func (q *Queries) PrincipalByWallet(ctx context.Context, arg PrincipalByWalletPa
 		&i.EventSeq,
 	)
 	return i, err
+}
+
+const takenNonces = `-- name: TakenNonces :many
+SELECT nonce FROM payments
+WHERE sender = $1 AND sender <> '' AND nonce >= $2
+    AND (state NOT IN ('settled', 'failed') OR (state = 'settled' AND updated >= $3))
+ORDER BY nonce
+`
+
+type TakenNoncesParams struct {
+	Sender string
+	Floor  int64
+	Since  int64
+}
+
+func (q *Queries) TakenNonces(ctx context.Context, arg TakenNoncesParams) ([]int64, error) {
+	rows, err := q.db.QueryContext(ctx, takenNonces, arg.Sender, arg.Floor, arg.Since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var nonce int64
+		if err := rows.Scan(&nonce); err != nil {
+			return nil, err
+		}
+		items = append(items, nonce)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const updatePayment = `-- name: UpdatePayment :execrows

@@ -45,7 +45,7 @@ CREATE TABLE payments (
 -- several authorizations.
 CREATE UNIQUE INDEX payments_tx ON payments (rail, tx_hash) WHERE rail = 'mpp' AND tx_hash <> '';
 CREATE INDEX payments_open ON payments (id) WHERE state NOT IN ('settled', 'failed');
-CREATE INDEX payments_sender ON payments (sender, nonce) WHERE sender <> '' AND state NOT IN ('settled', 'failed');
+CREATE INDEX payments_sender ON payments (sender, nonce) WHERE sender <> '';
 CREATE INDEX payments_refused ON payments (expires) WHERE state = 'failed' AND tx_hash = '' AND NOT outward;
 CREATE INDEX payments_principal ON payments (principal, rail, outward, created);
 

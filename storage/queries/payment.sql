@@ -10,8 +10,11 @@ SELECT * FROM payments WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(max
 -- name: OpenPayments :many
 SELECT * FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT sqlc.arg(max);
 
--- name: OpenNonces :many
-SELECT nonce FROM payments WHERE sender = $1 AND sender <> '' AND state NOT IN ('settled', 'failed') ORDER BY nonce;
+-- name: TakenNonces :many
+SELECT nonce FROM payments
+WHERE sender = sqlc.arg(sender) AND sender <> '' AND nonce >= sqlc.arg(floor)
+    AND (state NOT IN ('settled', 'failed') OR (state = 'settled' AND updated >= sqlc.arg(since)))
+ORDER BY nonce;
 
 -- name: InsertPayment :exec
 INSERT INTO payments (
