@@ -11,6 +11,7 @@ require (
 	github.com/go-crypt/crypt v0.4.15
 	github.com/go-crypt/x v0.4.17
 	github.com/gofrs/flock v0.13.1
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/go-cmp v0.7.0
 	github.com/mark3labs/mcp-go v1.2.1
 	github.com/pkg/sftp v1.13.12

@@ -46,6 +46,9 @@ type Principal struct {
 	ServerLimit int // how many live servers; zero means the catalog's default
 	Suspended   bool
 	Created     time.Time
+	Username    string    // unique whatever the case of its letters; see ParseUsername
+	Alias       string    // what others are shown beside it, at most 100 characters
+	TokensFrom  time.Time // access tokens from before are refused
 }
 
 // APIKey identifies a principal. Only a hash of its secret is kept.
@@ -72,6 +75,7 @@ type ManagedKey struct {
 type Rx interface {
 	Principal(ctx context.Context, id berth.ID) (Principal, error)
 	PrincipalByEmail(ctx context.Context, email string) (Principal, error)
+	PrincipalByUsername(ctx context.Context, username string) (Principal, error) // in any case of its letters
 	LocalPrincipal(ctx context.Context) (Principal, error)
 	Principals(ctx context.Context, after berth.ID, limit int) ([]Principal, error)
 	APIKey(ctx context.Context, id berth.ID) (APIKey, error)
@@ -79,6 +83,8 @@ type Rx interface {
 	ManagedKey(ctx context.Context, principal berth.ID) (ManagedKey, error)
 	PrincipalByWallet(ctx context.Context, w berth.Wallet) (Principal, error)
 	Wallets(ctx context.Context, principal berth.ID) ([]berth.Wallet, error) // oldest first
+	// Password is the hash of a principal's password, in PHC's format.
+	Password(ctx context.Context, principal berth.ID) (string, error)
 }
 
 // Tx reads and changes principals.
@@ -87,7 +93,7 @@ type Tx interface {
 	// LockPrincipal orders the transactions of one principal: the first thing
 	// that a transaction which changes a principal's things does.
 	LockPrincipal(ctx context.Context, id berth.ID) error
-	InsertPrincipal(ctx context.Context, p Principal) error // berth.Conflict where the e-mail is taken
+	InsertPrincipal(ctx context.Context, p Principal) error // berth.Conflict where the e-mail or the username is taken
 	UpdatePrincipal(ctx context.Context, p Principal) error
 	InsertAPIKey(ctx context.Context, k APIKey) error
 	UpdateAPIKey(ctx context.Context, k APIKey) error
@@ -95,4 +101,8 @@ type Tx interface {
 	// InsertWallet lets a wallet identify a principal; berth.Conflict where it
 	// identifies one already.
 	InsertWallet(ctx context.Context, w berth.Wallet, principal berth.ID, at time.Time) error
+	// MoveWallet lets a wallet identify another principal from now on.
+	MoveWallet(ctx context.Context, w berth.Wallet, to berth.ID) error
+	// PutPassword sets or replaces the hash of a principal's password.
+	PutPassword(ctx context.Context, principal berth.ID, hash string, at time.Time) error
 }

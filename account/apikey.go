@@ -101,9 +101,8 @@ func Authenticate(ctx context.Context, rx Rx, token string) (Principal, APIKey, 
 		// A key without its principal is a broken store, not a wrong token.
 		return Principal{}, APIKey{}, berth.Errorf(berth.Internal, "the account of API key %s can't be read", id).Because(err)
 	}
-	if p.Suspended {
-		return Principal{}, APIKey{}, berth.Errorf(berth.Suspended, "the account %s is suspended", p.ID).
-			Hinted("Ask the operator why.")
+	if err := p.active(); err != nil {
+		return Principal{}, APIKey{}, err
 	}
 	return p, k, nil
 }

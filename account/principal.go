@@ -32,7 +32,7 @@ func NewEmailPrincipal(email string, budget Budget, now time.Time) (Principal, e
 // NewLocalPrincipal makes the principal for the operator's own agent, who pays
 // what the provider takes. There is one in each store.
 func NewLocalPrincipal(now time.Time) Principal {
-	return Principal{ID: berth.NewID(berth.PrefixAccount, now), Kind: Local, Tariff: Cost, Created: now}
+	return Principal{ID: berth.NewID(berth.PrefixAccount, now), Kind: Local, Username: string(Local), Tariff: Cost, Created: now}
 }
 
 // NewWalletPrincipal makes the principal whom a wallet's signature proves, who
@@ -48,7 +48,9 @@ func EnsureWallet(ctx context.Context, tx Tx, w berth.Wallet, now time.Time) (Pr
 	if err == nil || berth.CodeOf(err) != berth.NotFound {
 		return p, err
 	}
-	p = NewWalletPrincipal(now)
+	if p, err = Named(ctx, tx, NewWalletPrincipal(now), w); err != nil {
+		return Principal{}, err
+	}
 	if err := tx.InsertPrincipal(ctx, p); err != nil {
 		return Principal{}, err
 	}

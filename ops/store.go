@@ -44,6 +44,11 @@ type Rx interface {
 	billing.PaymentRx
 	// Answer is the stored answer, or berth.NotFound.
 	Answer(ctx context.Context, principal berth.ID, operation, key string) (Answer, error)
+	// Counter is how often something was counted since exactly that time.
+	Counter(ctx context.Context, name string, since time.Time) (int, error)
+	// CountOpenPayments is how many payments and payouts of a principal are under
+	// way.
+	CountOpenPayments(ctx context.Context, principal berth.ID) (int, error)
 }
 
 // Tx reads and changes everything that operations need.
@@ -61,6 +66,10 @@ type Tx interface {
 	// the expiry of their credentials: nobody could use those again.
 	DeleteRefused(ctx context.Context, before time.Time) (int64, error)
 	InsertAudit(ctx context.Context, a Audit) error
+	// CountUp counts something once more since a time, from nothing where it was
+	// counted since another, and tells the count.
+	CountUp(ctx context.Context, name string, since time.Time) (int, error)
+	DeleteCounters(ctx context.Context, before time.Time) (int64, error)
 }
 
 // Store runs transactions; see fleet.Store.

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"berth"
 	"berth/account"
@@ -18,6 +20,12 @@ func (rx *Rx) Principal(ctx context.Context, id berth.ID) (account.Principal, er
 func (rx *Rx) PrincipalByEmail(ctx context.Context, email string) (account.Principal, error) {
 	row, err := rx.q.PrincipalByEmail(ctx, email)
 	return one(row, err, toPrincipal, "no account has the e-mail %s", email)
+}
+
+// PrincipalByUsername implements account.Rx.
+func (rx *Rx) PrincipalByUsername(ctx context.Context, username string) (account.Principal, error) {
+	row, err := rx.q.PrincipalByUsername(ctx, username)
+	return one(row, err, toPrincipal, "no account has the username %s", username)
 }
 
 // LocalPrincipal implements account.Rx.
@@ -62,18 +70,35 @@ func (tx *Tx) LockPrincipal(ctx context.Context, id berth.ID) error {
 
 // InsertPrincipal implements account.Tx.
 func (tx *Tx) InsertPrincipal(ctx context.Context, p account.Principal) error {
-	err := tx.q.InsertPrincipal(ctx, fromPrincipal(p))
-	if p.Kind == account.Local {
-		return conflict(err, "there is a local account already")
-	}
-	return conflict(err, "there is an account with the e-mail %s already", p.Email)
+	return taken(tx.q.InsertPrincipal(ctx, fromPrincipal(p)), p)
 }
 
 // UpdatePrincipal implements account.Tx.
 func (tx *Tx) UpdatePrincipal(ctx context.Context, p account.Principal) error {
 	n, err := tx.q.UpdatePrincipal(ctx, db.UpdatePrincipalParams(fromPrincipal(p)))
-	err = conflict(err, "there is an account with the e-mail %s already", p.Email)
-	return changed(n, err, "no such account: %s", p.ID)
+	return changed(n, taken(err, p), "no such account: %s", p.ID)
+}
+
+// taken is err, or a berth.Conflict that names what of the principal's is taken.
+func taken(err error, p account.Principal) error {
+	switch {
+	case err != nil && strings.Contains(err.Error(), "principals_username"): // engines name the index
+		return conflict(err, "the username %s is taken", p.Username)
+	case p.Kind == account.Local:
+		return conflict(err, "there is a local account already")
+	}
+	return conflict(err, "there is an account with the e-mail %s already", p.Email)
+}
+
+// Password implements account.Rx.
+func (rx *Rx) Password(ctx context.Context, principal berth.ID) (string, error) {
+	hash, err := rx.q.Password(ctx, string(principal))
+	return hash, found(err, "the account %s has no password", principal)
+}
+
+// PutPassword implements account.Tx.
+func (tx *Tx) PutPassword(ctx context.Context, principal berth.ID, hash string, at time.Time) error {
+	return tx.q.PutPassword(ctx, db.PutPasswordParams{Principal: string(principal), Hash: hash, Changed: toMicros(at)})
 }
 
 // InsertAPIKey implements account.Tx.
@@ -109,6 +134,9 @@ func fromPrincipal(p account.Principal) db.InsertPrincipalParams {
 		ServerLimit:   int64(p.ServerLimit),
 		Suspended:     p.Suspended,
 		Created:       toMicros(p.Created),
+		Username:      p.Username,
+		Alias:         p.Alias,
+		TokensFrom:    toMicros(p.TokensFrom),
 	}
 }
 
@@ -122,6 +150,9 @@ func toPrincipal(r db.Principal) (account.Principal, error) {
 		ServerLimit: int(r.ServerLimit),
 		Suspended:   r.Suspended,
 		Created:     fromMicros(r.Created),
+		Username:    r.Username,
+		Alias:       r.Alias,
+		TokensFrom:  fromMicros(r.TokensFrom),
 	}, nil
 }
 

@@ -30,3 +30,15 @@ func (tx *Tx) InsertWallet(ctx context.Context, w berth.Wallet, principal berth.
 	})
 	return conflict(err, "the wallet %s has an account already", w)
 }
+
+// MoveWallet implements account.Tx.
+func (tx *Tx) MoveWallet(ctx context.Context, w berth.Wallet, to berth.ID) error {
+	n, err := tx.q.MoveWallet(ctx, db.MoveWalletParams{Address: w.Address, Chain: int64(w.Chain), Principal: string(to)})
+	return changed(n, err, "no account has the wallet %s", w)
+}
+
+// CountOpenPayments implements ops.Rx.
+func (rx *Rx) CountOpenPayments(ctx context.Context, principal berth.ID) (int, error) {
+	n, err := rx.q.CountOpenPayments(ctx, string(principal))
+	return int(n), err
+}

@@ -65,6 +65,17 @@ func (q *Queries) APIKeys(ctx context.Context, principal string) ([]APIKey, erro
 	return items, nil
 }
 
+const countOpenPayments = `-- name: CountOpenPayments :one
+SELECT COUNT(*) FROM payments WHERE principal = $1 AND state NOT IN ('settled', 'failed')
+`
+
+func (q *Queries) CountOpenPayments(ctx context.Context, principal string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countOpenPayments, principal)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const insertAPIKey = `-- name: InsertAPIKey :exec
 INSERT INTO api_keys (id, principal, name, hash, budget_total, budget_per_call, created, revoked)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -112,8 +123,8 @@ func (q *Queries) InsertManagedKey(ctx context.Context, arg InsertManagedKeyPara
 
 const insertPrincipal = `-- name: InsertPrincipal :exec
 INSERT INTO principals (
-    id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, username, alias, tokens_from
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 `
 
 type InsertPrincipalParams struct {
@@ -126,6 +137,9 @@ type InsertPrincipalParams struct {
 	ServerLimit   int64
 	Suspended     bool
 	Created       int64
+	Username      string
+	Alias         string
+	TokensFrom    int64
 }
 
 func (q *Queries) InsertPrincipal(ctx context.Context, arg InsertPrincipalParams) error {
@@ -139,12 +153,15 @@ func (q *Queries) InsertPrincipal(ctx context.Context, arg InsertPrincipalParams
 		arg.ServerLimit,
 		arg.Suspended,
 		arg.Created,
+		arg.Username,
+		arg.Alias,
+		arg.TokensFrom,
 	)
 	return err
 }
 
 const localPrincipal = `-- name: LocalPrincipal :one
-SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals WHERE kind = 'local'
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals WHERE kind = 'local'
 `
 
 func (q *Queries) LocalPrincipal(ctx context.Context) (Principal, error) {
@@ -161,6 +178,9 @@ func (q *Queries) LocalPrincipal(ctx context.Context) (Principal, error) {
 		&i.Suspended,
 		&i.Created,
 		&i.EventSeq,
+		&i.Username,
+		&i.Alias,
+		&i.TokensFrom,
 	)
 	return i, err
 }
@@ -189,8 +209,37 @@ func (q *Queries) ManagedKey(ctx context.Context, principal string) (ManagedKey,
 	return i, err
 }
 
+const moveWallet = `-- name: MoveWallet :execrows
+UPDATE wallets SET principal = $1 WHERE address = $2 AND chain = $3
+`
+
+type MoveWalletParams struct {
+	Principal string
+	Address   string
+	Chain     int64
+}
+
+func (q *Queries) MoveWallet(ctx context.Context, arg MoveWalletParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, moveWallet, arg.Principal, arg.Address, arg.Chain)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const password = `-- name: Password :one
+SELECT hash FROM passwords WHERE principal = $1
+`
+
+func (q *Queries) Password(ctx context.Context, principal string) (string, error) {
+	row := q.db.QueryRowContext(ctx, password, principal)
+	var hash string
+	err := row.Scan(&hash)
+	return hash, err
+}
+
 const principal = `-- name: Principal :one
-SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals WHERE id = $1
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals WHERE id = $1
 `
 
 func (q *Queries) Principal(ctx context.Context, id string) (Principal, error) {
@@ -207,12 +256,15 @@ func (q *Queries) Principal(ctx context.Context, id string) (Principal, error) {
 		&i.Suspended,
 		&i.Created,
 		&i.EventSeq,
+		&i.Username,
+		&i.Alias,
+		&i.TokensFrom,
 	)
 	return i, err
 }
 
 const principalByEmail = `-- name: PrincipalByEmail :one
-SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals WHERE email = $1 AND email <> ''
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals WHERE email = $1 AND email <> ''
 `
 
 func (q *Queries) PrincipalByEmail(ctx context.Context, email string) (Principal, error) {
@@ -229,12 +281,40 @@ func (q *Queries) PrincipalByEmail(ctx context.Context, email string) (Principal
 		&i.Suspended,
 		&i.Created,
 		&i.EventSeq,
+		&i.Username,
+		&i.Alias,
+		&i.TokensFrom,
+	)
+	return i, err
+}
+
+const principalByUsername = `-- name: PrincipalByUsername :one
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals WHERE lower(username) = lower($1) AND username <> ''
+`
+
+func (q *Queries) PrincipalByUsername(ctx context.Context, username string) (Principal, error) {
+	row := q.db.QueryRowContext(ctx, principalByUsername, username)
+	var i Principal
+	err := row.Scan(
+		&i.ID,
+		&i.Kind,
+		&i.Email,
+		&i.Tariff,
+		&i.BudgetTotal,
+		&i.BudgetPerCall,
+		&i.ServerLimit,
+		&i.Suspended,
+		&i.Created,
+		&i.EventSeq,
+		&i.Username,
+		&i.Alias,
+		&i.TokensFrom,
 	)
 	return i, err
 }
 
 const principals = `-- name: Principals :many
-SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals WHERE id > $1 ORDER BY id LIMIT $2
 `
 
 type PrincipalsParams struct {
@@ -262,6 +342,9 @@ func (q *Queries) Principals(ctx context.Context, arg PrincipalsParams) ([]Princ
 			&i.Suspended,
 			&i.Created,
 			&i.EventSeq,
+			&i.Username,
+			&i.Alias,
+			&i.TokensFrom,
 		); err != nil {
 			return nil, err
 		}
@@ -274,6 +357,22 @@ func (q *Queries) Principals(ctx context.Context, arg PrincipalsParams) ([]Princ
 		return nil, err
 	}
 	return items, nil
+}
+
+const putPassword = `-- name: PutPassword :exec
+INSERT INTO passwords (principal, hash, changed) VALUES ($1, $2, $3)
+ON CONFLICT (principal) DO UPDATE SET hash = excluded.hash, changed = excluded.changed
+`
+
+type PutPasswordParams struct {
+	Principal string
+	Hash      string
+	Changed   int64
+}
+
+func (q *Queries) PutPassword(ctx context.Context, arg PutPasswordParams) error {
+	_, err := q.db.ExecContext(ctx, putPassword, arg.Principal, arg.Hash, arg.Changed)
+	return err
 }
 
 const updateAPIKey = `-- name: UpdateAPIKey :execrows
@@ -313,7 +412,7 @@ func (q *Queries) UpdateAPIKey(ctx context.Context, arg UpdateAPIKeyParams) (int
 const updatePrincipal = `-- name: UpdatePrincipal :execrows
 UPDATE principals SET
     kind = $2, email = $3, tariff = $4, budget_total = $5, budget_per_call = $6, server_limit = $7,
-    suspended = $8, created = $9
+    suspended = $8, created = $9, username = $10, alias = $11, tokens_from = $12
 WHERE id = $1
 `
 
@@ -327,6 +426,9 @@ type UpdatePrincipalParams struct {
 	ServerLimit   int64
 	Suspended     bool
 	Created       int64
+	Username      string
+	Alias         string
+	TokensFrom    int64
 }
 
 func (q *Queries) UpdatePrincipal(ctx context.Context, arg UpdatePrincipalParams) (int64, error) {
@@ -340,6 +442,9 @@ func (q *Queries) UpdatePrincipal(ctx context.Context, arg UpdatePrincipalParams
 		arg.ServerLimit,
 		arg.Suspended,
 		arg.Created,
+		arg.Username,
+		arg.Alias,
+		arg.TokensFrom,
 	)
 	if err != nil {
 		return 0, err

@@ -4,6 +4,9 @@ SELECT * FROM principals WHERE id = $1;
 -- name: PrincipalByEmail :one
 SELECT * FROM principals WHERE email = $1 AND email <> '';
 
+-- name: PrincipalByUsername :one
+SELECT * FROM principals WHERE lower(username) = lower(sqlc.arg(username)) AND username <> '';
+
 -- name: LocalPrincipal :one
 SELECT * FROM principals WHERE kind = 'local';
 
@@ -16,13 +19,13 @@ UPDATE principals SET event_seq = event_seq WHERE id = $1;
 
 -- name: InsertPrincipal :exec
 INSERT INTO principals (
-    id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+    id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, username, alias, tokens_from
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: UpdatePrincipal :execrows
 UPDATE principals SET
     kind = $2, email = $3, tariff = $4, budget_total = $5, budget_per_call = $6, server_limit = $7,
-    suspended = $8, created = $9
+    suspended = $8, created = $9, username = $10, alias = $11, tokens_from = $12
 WHERE id = $1;
 
 -- name: APIKey :one
@@ -45,3 +48,16 @@ SELECT * FROM managed_keys WHERE principal = $1;
 
 -- name: InsertManagedKey :exec
 INSERT INTO managed_keys (principal, public_key, sealed) VALUES ($1, $2, $3);
+
+-- name: Password :one
+SELECT hash FROM passwords WHERE principal = $1;
+
+-- name: PutPassword :exec
+INSERT INTO passwords (principal, hash, changed) VALUES ($1, $2, $3)
+ON CONFLICT (principal) DO UPDATE SET hash = excluded.hash, changed = excluded.changed;
+
+-- name: MoveWallet :execrows
+UPDATE wallets SET principal = sqlc.arg(principal) WHERE address = sqlc.arg(address) AND chain = sqlc.arg(chain);
+
+-- name: CountOpenPayments :one
+SELECT COUNT(*) FROM payments WHERE principal = $1 AND state NOT IN ('settled', 'failed');

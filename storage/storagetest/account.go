@@ -17,6 +17,9 @@ func principals(s suite) {
 		ServerLimit: 5,
 		Suspended:   true,
 		Created:     at(1),
+		Username:    "Ada-L",
+		Alias:       "Ada Lovelace",
+		TokensFrom:  at(2),
 	}
 	filled(s, p)
 	local := account.Principal{ID: newID(berth.PrefixAccount, 2), Kind: account.Local, Tariff: account.Cost, Created: at(2)}
@@ -37,6 +40,8 @@ func principals(s suite) {
 	fetch(s, "by id", p, byID)
 	fetch(s, "by e-mail", p, byEmail)
 	fetch(s, "local", local, theLocal)
+	fetch(s, "by username", p, func(rx ops.Rx) (account.Principal, error) { return rx.PrincipalByUsername(ctx, "aDa-l") })
+	absent(s, func(rx ops.Rx) (account.Principal, error) { return rx.PrincipalByUsername(ctx, "") })
 	absent(s, func(rx ops.Rx) (account.Principal, error) { return rx.PrincipalByEmail(ctx, "") })
 
 	for _, page := range []struct {
@@ -56,6 +61,8 @@ func principals(s suite) {
 
 	twin := account.Principal{ID: newID(berth.PrefixAccount, 4), Kind: account.Email, Email: p.Email, Tariff: account.Cost}
 	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertPrincipal(ctx, twin) }, p.Email)
+	namesake := account.Principal{ID: twin.ID, Kind: account.Email, Email: "n@example.com", Tariff: account.Cost, Username: "ada-L"}
+	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertPrincipal(ctx, namesake) }, "username", namesake.Username)
 	local.ID = twin.ID
 	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertPrincipal(ctx, local) }, "local")
 	bare.Email = p.Email
