@@ -42,7 +42,7 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonGrant     Reason = "grant"     // the operator credited a balance
+	ReasonGrant     Reason = "grant"     // the operator credited a balance, or as a debit took such credit back
 	ReasonPurchase  Reason = "purchase"  // a server, by hold and capture
 	ReasonExtension Reason = "extension" // more time, or longer retention
 	ReasonRenewal   Reason = "renewal"   // auto_renew bought more time
@@ -117,7 +117,7 @@ type Rx interface {
 	LedgerTotals(ctx context.Context) ([]Totals, error)
 	LedgerAccounts(ctx context.Context) ([]Account, error)
 	// Spent is what a principal (with an empty key) or one of its API keys has
-	// spent and holds now, refunds deducted.
+	// spent and holds now, less refunds and credit that was taken back.
 	Spent(ctx context.Context, principal, key berth.ID) (berth.Micros, error)
 	Quote(ctx context.Context, id berth.ID) (Quote, error)
 }

@@ -42,6 +42,13 @@ func Grant(ctx context.Context, tx Tx, principal berth.ID, t Transfer) (Transfer
 	return Record(ctx, tx, t)
 }
 
+// TakeBack debits a principal's balance on the operator's word, to correct a
+// grant; it fills kind, accounts and reason. It counts as no spending.
+func TakeBack(ctx context.Context, tx Tx, principal berth.ID, t Transfer) (Transfer, error) {
+	t.Kind, t.Debit, t.Credit, t.Reason = Direct, CustomerAccount(principal), Grants, ReasonGrant
+	return Record(ctx, tx, t)
+}
+
 // Refund gives back t.Amount of what was captured for something that failed
 // later; it fills kind, accounts and reason. For an amount of zero nothing
 // moves and the id is empty.

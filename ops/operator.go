@@ -49,13 +49,6 @@ type AccountIn struct {
 	Account string `json:"account" minLength:"1" maxLength:"254" doc:"Its id, its e-mail, its wallet's address, or local."`
 }
 
-// CreditIn is the input of credit_account.
-type CreditIn struct {
-	AccountIn
-	Amount string `json:"amount" minLength:"1" maxLength:"20" doc:"USD, such as 25.00."`
-	Memo   string `json:"memo,omitempty" maxLength:"200"`
-}
-
 // UpdateAccountIn is the input of update_account. What is left out stays.
 type UpdateAccountIn struct {
 	AccountIn
@@ -117,11 +110,7 @@ func (s *System) addOperator() {
 		Routes: []Route{{Method: "PATCH", Path: "/v1/operator/accounts/{account}", Status: 200}},
 		Access: Operator, Commit: s.updateAccount,
 	})
-	Add(s.table, Op[CreditIn, AccountView]{
-		Name: "credit_account", Doc: operatorDoc("Credit an account", "Grant an account credit.", `{"account":"dev@example.com","amount":"25.00"}`, false),
-		Routes: []Route{{Method: "POST", Path: "/v1/operator/accounts/{account}/credit", Status: 200}},
-		Access: Operator, Commit: s.creditAccount,
-	})
+	s.addCredits()
 	Add(s.table, Op[PageIn, AllServersOut]{
 		Name: "list_all_servers", Doc: operatorDoc("List everybody's servers", "All live servers with their owners.", `{}`, true),
 		Routes: []Route{{Method: "GET", Path: "/v1/operator/servers", Status: 200}},
@@ -184,21 +173,6 @@ func parseAmount(field, s string) (berth.Micros, error) {
 		return 0, wrongField(field, "must not be negative")
 	}
 	return m, nil
-}
-
-// grant credits a principal on the operator's word.
-func (s *System) grant(ctx context.Context, tx Tx, to berth.ID, amount, memo string) error {
-	m, err := parseAmount("amount", amount)
-	if err != nil {
-		return err
-	}
-	if m == 0 {
-		return wrongField("amount", "must be more than nothing")
-	}
-	_, err = billing.Grant(ctx, tx, to, billing.Transfer{
-		ID: string(berth.NewID(berth.PrefixTransaction, s.now())), Amount: m, Ref: to, Operation: "credit_account", Memo: memo, At: s.now(),
-	})
-	return err
 }
 
 func (s *System) viewAccount(ctx context.Context, rx Rx, p account.Principal) (AccountView, error) {
@@ -283,22 +257,6 @@ func (s *System) updateAccount(ctx context.Context, tx Tx, _ *Request, in Update
 		p.Suspended = *in.Suspended
 	}
 	if err := tx.UpdatePrincipal(ctx, p); err != nil {
-		return AccountView{}, Effect{}, err
-	}
-	out, err := s.viewAccount(ctx, tx, p)
-	return out, Effect{Ref: p.ID}, err
-}
-
-func (s *System) creditAccount(ctx context.Context, tx Tx, _ *Request, in CreditIn, _ Plan) (AccountView, Effect, error) {
-	p, err := findAccount(ctx, tx, in.Account)
-	if err != nil {
-		return AccountView{}, Effect{}, err
-	}
-	if p.Kind == account.Local {
-		return AccountView{}, Effect{}, berth.Errorf(berth.Conflict, "the local account's money is its budget").
-			Hinted("raise it where hosts start berth: BERTH_BUDGET, or berth mcp --budget")
-	}
-	if err := s.grant(ctx, tx, p.ID, in.Amount, in.Memo); err != nil {
 		return AccountView{}, Effect{}, err
 	}
 	out, err := s.viewAccount(ctx, tx, p)

@@ -85,7 +85,7 @@ func (rx *Rx) entries(ctx context.Context, f billing.Filter, before, since int64
 }
 
 // Spent implements billing.Rx. For a principal it takes the state of its
-// account, less its refunds; for a key it adds up all that the key has moved.
+// account, less its refunds and what was taken back; for a key it adds up all that the key has moved.
 func (rx *Rx) Spent(ctx context.Context, principal, key berth.ID) (berth.Micros, error) {
 	id := billing.CustomerAccount(principal)
 	if key != "" {
@@ -96,7 +96,11 @@ func (rx *Rx) Spent(ctx context.Context, principal, key berth.ID) (berth.Micros,
 		return 0, err
 	}
 	refunds, err := rx.q.RefundsOfAccount(ctx, string(id))
-	return account.Debited + account.Held - berth.Micros(refunds), err
+	if err != nil {
+		return 0, err
+	}
+	back, err := rx.q.TakenBackFromAccount(ctx, string(id))
+	return account.Debited + account.Held - berth.Micros(refunds+back), err
 }
 
 func (rx *Rx) spentByKey(ctx context.Context, account, key string) (berth.Micros, error) {

@@ -17,6 +17,7 @@ type accountCommands struct {
 	List   accountList   `cmd:"" help:"All accounts."`
 	Show   accountShow   `cmd:"" help:"One account."`
 	Credit accountCredit `cmd:"" help:"Grant an account credit."`
+	Debit  accountDebit  `cmd:"" help:"Take back credit that was granted by mistake."`
 	Update accountUpdate `cmd:"" help:"Set caps and limits, suspend or revive."`
 	Key    accountKeys   `cmd:"" help:"API keys."`
 }
@@ -122,6 +123,23 @@ type accountCredit struct {
 func (c *accountCredit) Run(ctx context.Context) error {
 	var out ops.AccountView
 	if err := c.ask(ctx, http.MethodPost, c.path("/credit"), map[string]string{"amount": c.Amount, "memo": c.Memo}, &out); err != nil {
+		return err
+	}
+	return c.show(out, func(w io.Writer) { printAccount(w, out) })
+}
+
+type accountDebit struct {
+	where
+	output
+	accountName
+	Amount string `arg:"" help:"USD, such as 25.00; at most what can be spent."`
+	Memo   string `required:"" help:"Why, for the books and the statement."`
+}
+
+// Run takes credit back.
+func (c *accountDebit) Run(ctx context.Context) error {
+	var out ops.AccountView
+	if err := c.ask(ctx, http.MethodPost, c.path("/debit"), map[string]string{"amount": c.Amount, "memo": c.Memo}, &out); err != nil {
 		return err
 	}
 	return c.show(out, func(w io.Writer) { printAccount(w, out) })

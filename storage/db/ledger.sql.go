@@ -487,6 +487,18 @@ func (q *Queries) Resolution(ctx context.Context, pending sql.NullString) (Trans
 	return i, err
 }
 
+const takenBackFromAccount = `-- name: TakenBackFromAccount :one
+SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total
+FROM transfers WHERE debit = $1 AND credit = 'grants' AND kind = 'direct'
+`
+
+func (q *Queries) TakenBackFromAccount(ctx context.Context, debit string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, takenBackFromAccount, debit)
+	var total int64
+	err := row.Scan(&total)
+	return total, err
+}
+
 const transfer = `-- name: Transfer :one
 SELECT seq, id, kind, debit, credit, amount, pending, reason, ref, operation, memo, key, at FROM transfers WHERE id = $1
 `

@@ -90,6 +90,10 @@ WHERE transfers.key = sqlc.arg(key) AND transfers.key <> ''
 SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total
 FROM transfers WHERE credit = $1 AND reason = 'refund' AND kind IN ('direct', 'post');
 
+-- name: TakenBackFromAccount :one
+SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total
+FROM transfers WHERE debit = $1 AND credit = 'grants' AND kind = 'direct';
+
 -- name: RefundsOfKey :one
 SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total
 FROM transfers

@@ -248,6 +248,10 @@ func spent(s suite) {
 		spend("direct 3", billing.Direct, a, 50_000, 4),
 		byKey(other, k1),
 		refund,
+		billing.Transfer{
+			ID: "taken back", Kind: billing.Direct, Debit: billing.CustomerAccount(b), Credit: billing.Grants,
+			Amount: 11, Reason: billing.ReasonGrant, At: at(6),
+		},
 	)
 	for _, tt := range []struct {
 		principal, key berth.ID
