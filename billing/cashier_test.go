@@ -79,6 +79,12 @@ func (d *desk) PaymentByClaim(_ context.Context, rail, unique string) (billing.P
 	return d.one(func(p billing.Payment) bool { return p.Claim.Rail == rail && p.Claim.Unique == unique })
 }
 
+func (d *desk) PaymentByKey(_ context.Context, principal berth.ID, operation, key string) (billing.Payment, error) {
+	return d.one(func(p billing.Payment) bool {
+		return p.Principal == principal && p.Operation == operation && p.Key == key && p.State != billing.Failed
+	})
+}
+
 func (d *desk) one(is func(billing.Payment) bool) (billing.Payment, error) {
 	for _, p := range d.payments {
 		if is(p) {

@@ -17,6 +17,7 @@ type Payment struct {
 	Out       bool     // a payout: the claim's payer is who is paid
 	Claim     Claim    // its Payload is forgotten when the payment rests
 	Operation string
+	Key       string // the caller's idempotency key; empty for none
 	Hash      []byte // of the operation's canonical input
 	State     State
 	Broadcast Broadcast // its Raw is forgotten when the payment rests
@@ -38,6 +39,9 @@ func (p Payment) Left() bool { return p.State == Submitted || p.State == Unsettl
 type PaymentRx interface {
 	Payment(ctx context.Context, id berth.ID) (Payment, error)
 	PaymentByClaim(ctx context.Context, rail, unique string) (Payment, error)
+	// PaymentByKey is the payment for the order under an idempotency key, unless
+	// it has failed.
+	PaymentByKey(ctx context.Context, principal berth.ID, operation, key string) (Payment, error)
 	// Payments are those with ids after one, in the order of their ids, at most
 	// limit of 1 to 1000.
 	Payments(ctx context.Context, after berth.ID, limit int) ([]Payment, error)
@@ -70,9 +74,23 @@ func (p Payment) For(principal berth.ID, operation string, hash []byte) bool {
 }
 
 // Reserve makes a credential's payment, so that no other order can use the
-// credential, or finds the one that this same order made before. It answers a
-// *Refusal where the credential was used for another order.
+// credential, or finds the one that this same order made before: by the same
+// credential, or by another one under the same idempotency key, whose signer need
+// not pay again. It answers a *Refusal where the credential was used for another
+// order, and berth.IdempotencyConflict where the key was.
 func Reserve(ctx context.Context, tx PaymentTx, p Payment) (Payment, error) {
+	if p.Key != "" {
+		before, err := tx.PaymentByKey(ctx, p.Principal, p.Operation, p.Key)
+		switch {
+		case err == nil && bytes.Equal(before.Hash, p.Hash):
+			return before, nil
+		case err == nil:
+			return Payment{}, berth.Errorf(berth.IdempotencyConflict, "the idempotency key %q is being used for another %s", p.Key, p.Operation).
+				Hinted("retry the first request with exactly its input, or use a new key for a new request")
+		case berth.CodeOf(err) != berth.NotFound:
+			return Payment{}, fmt.Errorf("look for the key's payment: %w", err)
+		}
+	}
 	before, err := tx.PaymentByClaim(ctx, p.Claim.Rail, p.Claim.Unique)
 	switch {
 	case err == nil && before.For(p.Principal, p.Operation, p.Hash):

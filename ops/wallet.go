@@ -200,7 +200,7 @@ func (t task) pay(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, t.rejected(ctx, err)
 	}
-	t.caller = p.Principal
+	t.caller, t.claim = p.Principal, &p.Claim // under an idempotency key, perhaps an earlier credential's
 	ctx = context.WithoutCancel(ctx)
 	out, err := t.collect(ctx, p.ID)
 	if err != nil {
@@ -222,7 +222,7 @@ func (t task) reserve(ctx context.Context) (p billing.Payment, err error) {
 		}
 		p, err = billing.Reserve(ctx, tx, billing.Payment{
 			ID: berth.NewID(berth.PrefixPayment, t.now()), Principal: t.req.Principal.ID, Claim: *t.claim,
-			Operation: t.op.Name, Hash: t.hash, Created: t.now(),
+			Operation: t.op.Name, Key: t.idempotencyKey(), Hash: t.hash, Created: t.now(),
 		})
 		return err
 	})

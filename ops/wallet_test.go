@@ -3,6 +3,7 @@ package ops_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -165,6 +166,38 @@ func TestPaymentIdentifier(t *testing.T) {
 	_, err := w.Do(signed(c), "create_server", with(smallForAnHour, "region", "sfo3"))
 	wantError(t, err, berth.IdempotencyConflict)
 	agree(t, w, smallHour, 1)
+}
+
+// A client that signs again on each retry pays once, where it gives a key.
+func TestSignedAgain(t *testing.T) {
+	w := purse(t)
+	buy := func(nonce, key string, args opstest.Args) (*ops.Result, error) {
+		return w.System.Dispatch(t.Context(), &ops.Call{
+			Op: "create_server", Args: args, Creds: signed(credential(nonce, smallHour)), Front: "http", Key: key,
+		})
+	}
+	w.Rail.Inject(railtest.Faults{Delay: 1})
+	_, err := buy("1", "purchase", smallForAnHour)
+	wantError(t, err, berth.PaymentPending)
+	_, err = buy("2", "purchase", with(smallForAnHour, "region", "sfo3"))
+	wantError(t, err, berth.IdempotencyConflict)
+	res, err := buy("3", "purchase", smallForAnHour)
+	if err != nil || res.Receipt.Payment == nil || !strings.HasSuffix(res.Receipt.Payment.Claim, "/1") {
+		t.Fatalf("signed again: %+v, %v", res, err)
+	}
+	again, err := buy("4", "purchase", smallForAnHour)
+	if err != nil || !again.Replayed {
+		t.Errorf("and again: %+v, %v", again, err)
+	}
+	agree(t, w, smallHour, 1)
+	// A payment that failed stands in nobody's way.
+	w.Rail.Inject(railtest.Faults{Revert: true})
+	_, err = buy("5", "other", smallForAnHour)
+	wantError(t, err, berth.PaymentRejected)
+	if _, err := buy("6", "other", smallForAnHour); err != nil {
+		t.Error(err)
+	}
+	agree(t, w, 2*smallHour, 2)
 }
 
 func TestManyCopies(t *testing.T) {

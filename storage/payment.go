@@ -21,6 +21,12 @@ func (rx *Rx) PaymentByClaim(ctx context.Context, rail, unique string) (billing.
 	return one(row, err, toPayment, "no payment by this credential")
 }
 
+// PaymentByKey implements billing.PaymentRx.
+func (rx *Rx) PaymentByKey(ctx context.Context, principal berth.ID, operation, key string) (billing.Payment, error) {
+	row, err := rx.q.PaymentByKey(ctx, db.PaymentByKeyParams{Principal: string(principal), Operation: operation, Key: key})
+	return one(row, err, toPayment, "no payment under this key")
+}
+
 // Payments implements billing.PaymentRx.
 func (rx *Rx) Payments(ctx context.Context, after berth.ID, n int) ([]billing.Payment, error) {
 	most, err := limit(n, maxList)
@@ -60,7 +66,7 @@ func (tx *Tx) InsertPayment(ctx context.Context, p billing.Payment) error {
 		ID: string(p.ID), Principal: string(p.Principal), Outward: p.Out, Rail: c.Rail, Scheme: c.Scheme, Uniq: c.Unique,
 		Payer: c.Payer.Address, PayerChain: int64(c.Payer.Chain), Amount: int64(c.Amount),
 		Network: c.Network, Asset: c.Asset, Payload: string(c.Payload), Expires: toMicros(c.Expires),
-		Operation: p.Operation, Hash: toBlob(p.Hash), State: string(p.State),
+		Operation: p.Operation, Key: p.Key, Hash: toBlob(p.Hash), State: string(p.State),
 		TxHash: b.Hash, Sender: b.Sender, Nonce: int64(b.Nonce), Raw: toBlob(b.Raw), Sent: toMicros(b.At),
 		Reason: p.Reason, HeldBy: p.HeldBy, HeldTill: toMicros(p.HeldTill),
 		Created: toMicros(p.Created), Updated: toMicros(p.Updated),
@@ -105,7 +111,7 @@ func toPayment(r db.Payment) (billing.Payment, error) {
 			Amount: berth.Micros(r.Amount), Network: r.Network, Asset: r.Asset,
 			Expires: fromMicros(r.Expires), Payload: fromJSON(r.Payload),
 		},
-		Operation: r.Operation, Hash: fromBlob(r.Hash), State: billing.State(r.State),
+		Operation: r.Operation, Key: r.Key, Hash: fromBlob(r.Hash), State: billing.State(r.State),
 		Broadcast: billing.Broadcast{Hash: r.TxHash, Sender: r.Sender, Nonce: uint64(r.Nonce), Raw: fromBlob(r.Raw), At: fromMicros(r.Sent)},
 		Reason:    r.Reason, HeldBy: r.HeldBy, HeldTill: fromMicros(r.HeldTill),
 		Created: fromMicros(r.Created), Updated: fromMicros(r.Updated),

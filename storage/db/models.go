@@ -99,6 +99,7 @@ type Payment struct {
 	Payload    string
 	Expires    int64
 	Operation  string
+	Key        string
 	Hash       []byte
 	State      string
 	TxHash     string
@@ -124,9 +125,6 @@ type Principal struct {
 	Suspended     bool
 	Created       int64
 	EventSeq      int64
-	Username      string
-	Alias         string
-	TokensFrom    int64
 }
 
 type Quote struct {

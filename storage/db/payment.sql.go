@@ -37,10 +37,10 @@ func (q *Queries) DeleteRefused(ctx context.Context, before int64) (int64, error
 const insertPayment = `-- name: InsertPayment :exec
 INSERT INTO payments (
     id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
-    operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
+    operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
 )
 `
 
@@ -59,6 +59,7 @@ type InsertPaymentParams struct {
 	Payload    string
 	Expires    int64
 	Operation  string
+	Key        string
 	Hash       []byte
 	State      string
 	TxHash     string
@@ -89,6 +90,7 @@ func (q *Queries) InsertPayment(ctx context.Context, arg InsertPaymentParams) er
 		arg.Payload,
 		arg.Expires,
 		arg.Operation,
+		arg.Key,
 		arg.Hash,
 		arg.State,
 		arg.TxHash,
@@ -142,7 +144,7 @@ func (q *Queries) InsertWallet(ctx context.Context, arg InsertWalletParams) erro
 }
 
 const openPayments = `-- name: OpenPayments :many
-SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT $1
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE state NOT IN ('settled', 'failed') ORDER BY id LIMIT $1
 `
 
 func (q *Queries) OpenPayments(ctx context.Context, max int32) ([]Payment, error) {
@@ -169,6 +171,7 @@ func (q *Queries) OpenPayments(ctx context.Context, max int32) ([]Payment, error
 			&i.Payload,
 			&i.Expires,
 			&i.Operation,
+			&i.Key,
 			&i.Hash,
 			&i.State,
 			&i.TxHash,
@@ -196,7 +199,7 @@ func (q *Queries) OpenPayments(ctx context.Context, max int32) ([]Payment, error
 }
 
 const payment = `-- name: Payment :one
-SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id = $1
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id = $1
 `
 
 func (q *Queries) Payment(ctx context.Context, id string) (Payment, error) {
@@ -217,6 +220,7 @@ func (q *Queries) Payment(ctx context.Context, id string) (Payment, error) {
 		&i.Payload,
 		&i.Expires,
 		&i.Operation,
+		&i.Key,
 		&i.Hash,
 		&i.State,
 		&i.TxHash,
@@ -234,7 +238,7 @@ func (q *Queries) Payment(ctx context.Context, id string) (Payment, error) {
 }
 
 const paymentByClaim = `-- name: PaymentByClaim :one
-SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE rail = $1 AND uniq = $2
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE rail = $1 AND uniq = $2
 `
 
 type PaymentByClaimParams struct {
@@ -260,6 +264,52 @@ func (q *Queries) PaymentByClaim(ctx context.Context, arg PaymentByClaimParams) 
 		&i.Payload,
 		&i.Expires,
 		&i.Operation,
+		&i.Key,
+		&i.Hash,
+		&i.State,
+		&i.TxHash,
+		&i.Sender,
+		&i.Nonce,
+		&i.Raw,
+		&i.Sent,
+		&i.Reason,
+		&i.HeldBy,
+		&i.HeldTill,
+		&i.Created,
+		&i.Updated,
+	)
+	return i, err
+}
+
+const paymentByKey = `-- name: PaymentByKey :one
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE principal = $1 AND operation = $2 AND key = $3 AND key <> '' AND state <> 'failed'
+`
+
+type PaymentByKeyParams struct {
+	Principal string
+	Operation string
+	Key       string
+}
+
+func (q *Queries) PaymentByKey(ctx context.Context, arg PaymentByKeyParams) (Payment, error) {
+	row := q.db.QueryRowContext(ctx, paymentByKey, arg.Principal, arg.Operation, arg.Key)
+	var i Payment
+	err := row.Scan(
+		&i.ID,
+		&i.Principal,
+		&i.Outward,
+		&i.Rail,
+		&i.Scheme,
+		&i.Uniq,
+		&i.Payer,
+		&i.PayerChain,
+		&i.Amount,
+		&i.Network,
+		&i.Asset,
+		&i.Payload,
+		&i.Expires,
+		&i.Operation,
+		&i.Key,
 		&i.Hash,
 		&i.State,
 		&i.TxHash,
@@ -303,7 +353,7 @@ func (q *Queries) PaymentSum(ctx context.Context, arg PaymentSumParams) (int64, 
 }
 
 const payments = `-- name: Payments :many
-SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires, operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated FROM payments WHERE id > $1 ORDER BY id LIMIT $2
 `
 
 type PaymentsParams struct {
@@ -335,6 +385,7 @@ func (q *Queries) Payments(ctx context.Context, arg PaymentsParams) ([]Payment, 
 			&i.Payload,
 			&i.Expires,
 			&i.Operation,
+			&i.Key,
 			&i.Hash,
 			&i.State,
 			&i.TxHash,
@@ -362,7 +413,7 @@ func (q *Queries) Payments(ctx context.Context, arg PaymentsParams) ([]Payment, 
 }
 
 const principalByWallet = `-- name: PrincipalByWallet :one
-SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals
 WHERE id = (SELECT wallets.principal FROM wallets WHERE wallets.address = $1 AND wallets.chain = $2)
 `
 
@@ -385,9 +436,6 @@ func (q *Queries) PrincipalByWallet(ctx context.Context, arg PrincipalByWalletPa
 		&i.Suspended,
 		&i.Created,
 		&i.EventSeq,
-		&i.Username,
-		&i.Alias,
-		&i.TokensFrom,
 	)
 	return i, err
 }

@@ -26,6 +26,7 @@ CREATE TABLE payments (
     payload     TEXT   NOT NULL, -- empty once the payment rests
     expires     BIGINT NOT NULL,
     operation   TEXT   NOT NULL,
+    key         TEXT   NOT NULL, -- the caller's idempotency key
     hash        BYTEA  NOT NULL,
     state       TEXT   NOT NULL CHECK (state IN ('reserved', 'verified', 'broadcast', 'pending', 'settled', 'failed')),
     tx_hash     TEXT   NOT NULL,
@@ -44,6 +45,8 @@ CREATE TABLE payments (
 -- A transfer of MPP's pays for one challenge. On x402 one transaction may carry
 -- several authorizations.
 CREATE UNIQUE INDEX payments_tx ON payments (rail, tx_hash) WHERE rail = 'mpp' AND tx_hash <> '';
+-- One order under an idempotency key is paid for once, whatever it is signed with.
+CREATE UNIQUE INDEX payments_key ON payments (principal, operation, key) WHERE key <> '' AND state <> 'failed';
 CREATE INDEX payments_open ON payments (id) WHERE state NOT IN ('settled', 'failed');
 CREATE INDEX payments_sender ON payments (sender, nonce) WHERE sender <> '';
 CREATE INDEX payments_refused ON payments (expires) WHERE state = 'failed' AND tx_hash = '' AND NOT outward;

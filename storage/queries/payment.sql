@@ -4,6 +4,9 @@ SELECT * FROM payments WHERE id = $1;
 -- name: PaymentByClaim :one
 SELECT * FROM payments WHERE rail = $1 AND uniq = $2;
 
+-- name: PaymentByKey :one
+SELECT * FROM payments WHERE principal = $1 AND operation = $2 AND key = $3 AND key <> '' AND state <> 'failed';
+
 -- name: Payments :many
 SELECT * FROM payments WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(max);
 
@@ -19,10 +22,10 @@ ORDER BY nonce;
 -- name: InsertPayment :exec
 INSERT INTO payments (
     id, principal, outward, rail, scheme, uniq, payer, payer_chain, amount, network, asset, payload, expires,
-    operation, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
+    operation, key, hash, state, tx_hash, sender, nonce, raw, sent, reason, held_by, held_till, created, updated
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
 );
 
 -- name: UpdatePayment :execrows

@@ -12,7 +12,7 @@ import (
 // newPayment is a payment with everything in it.
 func newPayment(principal berth.ID, n int) billing.Payment {
 	return billing.Payment{
-		ID: newID(berth.PrefixPayment, n), Principal: principal, Operation: "create_server", Hash: []byte{1, byte(n)},
+		ID: newID(berth.PrefixPayment, n), Principal: principal, Operation: "create_server", Key: fmt.Sprint("key ", n), Hash: []byte{1, byte(n)},
 		Claim: billing.Claim{
 			Rail: "x402", Scheme: "x402/2", Unique: fmt.Sprint("claim ", n), Payer: berth.Wallet{Address: address(n), Chain: 8453},
 			Amount: berth.Micros(1000 + n), Network: "eip155:8453", Asset: address(99), Expires: at(50), Payload: []byte(`{"a":1}`),
@@ -38,6 +38,11 @@ func payments(s suite) {
 	s.write(func(tx ops.Tx) error { return tx.InsertPayment(ctx, p) })
 	fetch(s, "payment", p, byID)
 	fetch(s, "payment of a claim", p, byClaim)
+	byKey := func(rx ops.Rx) (billing.Payment, error) { return rx.PaymentByKey(ctx, owner, p.Operation, p.Key) }
+	fetch(s, "payment of a key", p, byKey)
+	sameKey := newPayment(owner, 2)
+	sameKey.Key = p.Key
+	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertPayment(ctx, sameKey) })
 	again := newPayment(owner, 2)
 	again.Claim.Unique = p.Claim.Unique
 	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertPayment(ctx, again) })
