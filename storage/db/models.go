@@ -125,6 +125,9 @@ type Principal struct {
 	Suspended     bool
 	Created       int64
 	EventSeq      int64
+	Username      string
+	Alias         string
+	TokensFrom    int64
 }
 
 type Quote struct {

@@ -413,7 +413,7 @@ func (q *Queries) Payments(ctx context.Context, arg PaymentsParams) ([]Payment, 
 }
 
 const principalByWallet = `-- name: PrincipalByWallet :one
-SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq FROM principals
+SELECT id, kind, email, tariff, budget_total, budget_per_call, server_limit, suspended, created, event_seq, username, alias, tokens_from FROM principals
 WHERE id = (SELECT wallets.principal FROM wallets WHERE wallets.address = $1 AND wallets.chain = $2)
 `
 
@@ -436,6 +436,9 @@ func (q *Queries) PrincipalByWallet(ctx context.Context, arg PrincipalByWalletPa
 		&i.Suspended,
 		&i.Created,
 		&i.EventSeq,
+		&i.Username,
+		&i.Alias,
+		&i.TokensFrom,
 	)
 	return i, err
 }
