@@ -26,7 +26,7 @@ type MintKeyIn struct {
 
 // DropKeyIn is the input of drop_api_key.
 type DropKeyIn struct {
-	KeyID string `json:"api_key_id" subject:"akey" minLength:"1" maxLength:"64"`
+	KeyID string `json:"api_key_id" subject:"akey" minLength:"1" maxLength:"128" doc:"Its id, akey_…, or the key itself."`
 }
 
 // APIKeyView is an API key as its owner and the operator see it.
@@ -48,7 +48,7 @@ func (v APIKeyView) Redacted() any {
 
 // RevokeKeyIn is the input of revoke_api_key.
 type RevokeKeyIn struct {
-	KeyID string `json:"api_key_id" minLength:"1" maxLength:"64"`
+	KeyID string `json:"api_key_id" minLength:"1" maxLength:"128" doc:"Its id, akey_…, or the key itself."`
 }
 
 // APIKeysOut is what list_api_keys answers.
@@ -106,9 +106,9 @@ func (s *System) addOwnKeys() {
 		},
 		Routes:  []Route{{Method: "DELETE", Path: "/v1/api-keys/{api_key_id}", Status: http.StatusOK}},
 		Access:  Identified,
-		Subject: func(in DropKeyIn) berth.ID { return berth.ID(in.KeyID) },
+		Subject: func(in DropKeyIn) berth.ID { return keyID(in.KeyID) },
 		Commit: func(ctx context.Context, tx Tx, _ *Request, in DropKeyIn, _ Plan) (APIKeyView, Effect, error) {
-			return s.endKey(ctx, tx, berth.ID(in.KeyID))
+			return s.endKey(ctx, tx, keyID(in.KeyID))
 		},
 	})
 }
@@ -172,7 +172,16 @@ func viewAPIKey(k account.APIKey) APIKeyView {
 }
 
 func (s *System) revokeKey(ctx context.Context, tx Tx, _ *Request, in RevokeKeyIn, _ Plan) (APIKeyView, Effect, error) {
-	return s.endKey(ctx, tx, berth.ID(in.KeyID))
+	return s.endKey(ctx, tx, keyID(in.KeyID))
+}
+
+// keyID is the id of an API key that is named by it or by the key itself, which
+// is what its owner has at hand when it leaked.
+func keyID(text string) berth.ID {
+	if id, _, err := account.ParseToken(text); err == nil {
+		return id
+	}
+	return berth.ID(text)
 }
 
 func (s *System) endKey(ctx context.Context, tx Tx, id berth.ID) (APIKeyView, Effect, error) {
