@@ -19,7 +19,7 @@ import (
 // under a foreign name (DNS rebinding). It reports whether the request may go on.
 func (f *Front) guard(w http.ResponseWriter, r *http.Request) bool {
 	if !f.hostAllowed(r) {
-		f.deny(w, http.StatusForbidden, "this server is not called %.100s", r.Host)
+		f.deny(w, http.StatusForbidden, "this server is not called %.100s: its operator names it by --public-url", r.Host)
 		return false
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !f.originAllowed(origin) {

@@ -120,7 +120,11 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	if err != nil {
 		return err
 	}
-	a.front = tools.NewFront(srv, tools.Options{Identify: a.identify, Log: a.log})
+	names, origins, err := s.publicNames()
+	if err != nil {
+		return err
+	}
+	a.front = tools.NewFront(srv, tools.Options{Identify: a.identify, Log: a.log, Hosts: names, Origins: origins})
 	return nil
 }
 

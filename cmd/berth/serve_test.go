@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -26,6 +27,19 @@ func TestPublicURL(t *testing.T) {
 		if (err != nil) != (want == "error") || err == nil && got != want {
 			t.Errorf("%q: %q, %v; want %q", given, got, err, want)
 		}
+	}
+}
+
+// A proxy on the same machine passes on the name that agents use.
+func TestPublicNames(t *testing.T) {
+	t.Parallel()
+	hosts, origins, err := settings{PublicURL: "https://berth.example.com:8443/agents"}.publicNames()
+	if err != nil || !slices.Equal(hosts, []string{"berth.example.com"}) || !slices.Equal(origins, []string{"https://berth.example.com:8443"}) {
+		t.Errorf("hosts %v, origins %v, %v", hosts, origins, err)
+	}
+	hosts, origins, err = settings{}.publicNames()
+	if err != nil || hosts != nil || origins != nil {
+		t.Errorf("without a public URL: hosts %v, origins %v, %v", hosts, origins, err)
 	}
 }
 

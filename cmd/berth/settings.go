@@ -90,6 +90,20 @@ func openTo(dir string) (mode fs.FileMode, others bool) {
 	return info.Mode().Perm(), info.Mode().Perm()&0o077 != 0
 }
 
+// publicNames are the host name and the origin of the public URL, by which
+// hosts reach /mcp through a proxy on this machine. There are none without it.
+func (s settings) publicNames() (hosts, origins []string, err error) {
+	public, err := s.publicURL()
+	if err != nil || public == "" {
+		return nil, nil, err
+	}
+	u, err := url.Parse(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []string{u.Hostname()}, []string{u.Scheme + "://" + u.Host}, nil
+}
+
 // publicURL is the URL by which agents reach this server, without a slash at its
 // end; empty where each request names it.
 func (s settings) publicURL() (string, error) {
