@@ -55,7 +55,7 @@ func decoded(text string) string {
 
 // origin is where the client thinks that it is.
 func (a *API) origin(r *http.Request) ops.Origin {
-	o := ops.Origin{Resource: a.base(r) + r.URL.Path, Realm: r.Host}
+	o := ops.Origin{Resource: a.base(r) + r.URL.Path, Realm: r.Host, Address: clientOf(r).String()}
 	if u, err := url.Parse(a.base(r)); err == nil {
 		o.Realm = u.Hostname()
 	} else if host, _, err := net.SplitHostPort(r.Host); err == nil {

@@ -29,6 +29,7 @@ type Call struct {
 type Origin struct {
 	Realm    string // the host name, without a port
 	Resource string // the URL, or mcp://tool/<name>
+	Address  string // the client's address, at most 100 characters; empty where there is none
 }
 
 // Credential is one proof of identity that came with a call. Only Dispatch

@@ -20,7 +20,7 @@ func (s *System) CheckCredentials(ctx context.Context, creds []Credential) error
 			if rails[c.Scheme] != "" {
 				continue
 			}
-			err := new(Request).accept(ctx, rx, c)
+			err := s.accept(ctx, rx, new(Request), c)
 			if err != nil && berth.CodeOf(err) != berth.Suspended {
 				return err
 			}

@@ -2,7 +2,9 @@ package ops
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +74,7 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 	}
 	t := task{System: s, op: op, call: call, in: in}
 	if bindErr == nil {
-		hash, err := canonical(in)
+		hash, err := s.hash(in)
 		if err != nil {
 			return nil, err
 		}
@@ -133,6 +135,24 @@ type task struct {
 	// caller is who called, under whom the answer is stored: req.Principal
 	// becomes the owner where the operator acts for one.
 	caller berth.ID
+}
+
+// hash is an input's, without its secrets: it is stored, and nobody must be able
+// to guess a password by it.
+func (s *System) hash(in any) ([]byte, error) {
+	secretive, ok := in.(interface{ Veiled(func(string) string) any })
+	if !ok {
+		return canonical(in)
+	}
+	key, err := s.keys.Derive("hashes of inputs", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	return canonical(secretive.Veiled(func(secret string) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(secret))
+		return hex.EncodeToString(mac.Sum(nil))
+	}))
 }
 
 // canonical is the hash that tells whether two inputs under one idempotency key
@@ -320,7 +340,7 @@ func (t task) trail(ctx context.Context, tx Tx, outcome string) error {
 	if !t.op.Changes() {
 		return nil
 	}
-	return tx.InsertAudit(ctx, t.audit(t.subjectID(), outcome))
+	return tx.InsertAudit(ctx, t.audit(t.req.Made, outcome))
 }
 
 func (t task) subjectID() berth.ID {

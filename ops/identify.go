@@ -16,7 +16,7 @@ import (
 // nil where the operation needs somebody and nobody was named. A wallet that
 // signed a credential is the caller where no other one names it.
 func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call, claim *billing.Claim) (*Request, error) {
-	req := &Request{Operation: op.Name, Sink: call.Sink, Body: call.Body, Open: call.Open}
+	req := &Request{Operation: op.Name, Sink: call.Sink, Body: call.Body, Open: call.Open, Address: call.Origin.Address}
 	if req.Sink == nil {
 		req.Sink = noSink{}
 	}
@@ -24,7 +24,7 @@ func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call,
 		if rails[c.Scheme] != "" {
 			continue // read already: claim
 		}
-		if err := op.unless(req.accept(ctx, rx, c), req); err != nil {
+		if err := op.unless(s.accept(ctx, rx, req, c), req); err != nil {
 			return nil, err
 		}
 	}
@@ -54,9 +54,13 @@ func (o *Operation) unless(err error, req *Request) error {
 }
 
 // accept makes the request that of whom a credential proves.
-func (r *Request) accept(ctx context.Context, rx Rx, c Credential) (err error) {
+func (s *System) accept(ctx context.Context, rx Rx, r *Request, c Credential) (err error) {
 	switch c.Scheme {
 	case BearerScheme:
+		if account.IsAccessToken(c.Token) {
+			r.Principal, err = s.tokens.Authenticate(ctx, rx, c.Token)
+			break
+		}
 		r.Principal, r.Key, err = account.Authenticate(ctx, rx, c.Token)
 	case LocalScheme:
 		r.Principal, err = rx.LocalPrincipal(ctx)

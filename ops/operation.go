@@ -108,8 +108,10 @@ type Request struct {
 	Principal account.Principal // zero where nobody is identified
 	Key       account.APIKey    // zero where no API key was used
 	Operator  bool
-	newcomer  bool   // the principal is a wallet's and has no row yet
-	Charge    string // the id that the money's transfer gets; empty where it is free
+	Address   string   // the client's, as far as the front knows it
+	Made      berth.ID // what a Run made or changed, for the audit trail
+	newcomer  bool     // the principal is a wallet's and has no row yet
+	Charge    string   // the id that the money's transfer gets; empty where it is free
 
 	// The subject, as read by the transaction at hand.
 	Server   fleet.Server

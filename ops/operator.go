@@ -17,6 +17,8 @@ type AccountView struct {
 	ID        berth.ID       `json:"id" example:"acct_0193f2a4c1d05e6f7a8b9c0d"`
 	Kind      account.Kind   `json:"kind" enum:"local,email,wallet"`
 	Email     string         `json:"email,omitempty"`
+	Username  string         `json:"username,omitempty"`
+	Alias     string         `json:"alias,omitempty"`
 	Wallets   []string       `json:"wallets,omitempty"`
 	Tariff    account.Tariff `json:"tariff" enum:"retail,cost"`
 	Balance   berth.Micros   `json:"balance"`
@@ -46,7 +48,7 @@ type CreateAccountIn struct {
 
 // AccountIn names an account by id or e-mail; "local" is the local principal.
 type AccountIn struct {
-	Account string `json:"account" minLength:"1" maxLength:"254" doc:"Its id, its e-mail, its wallet's address, or local."`
+	Account string `json:"account" minLength:"1" maxLength:"254" doc:"Its id, its e-mail, its username, its wallet's address, or local."`
 }
 
 // UpdateAccountIn is the input of update_account. What is left out stays.
@@ -132,6 +134,9 @@ func (s *System) createAccount(ctx context.Context, tx Tx, _ *Request, in Create
 	if err != nil {
 		return AccountView{}, Effect{}, err
 	}
+	if p, err = account.Named(ctx, tx, p, berth.Wallet{}); err != nil {
+		return AccountView{}, Effect{}, err
+	}
 	if err := tx.InsertPrincipal(ctx, p); err != nil {
 		return AccountView{}, Effect{}, err
 	}
@@ -190,7 +195,7 @@ func (s *System) viewAccount(ctx context.Context, rx Rx, p account.Principal) (A
 	}
 	wallets, err := walletsOf(ctx, rx, p.ID)
 	return AccountView{
-		ID: p.ID, Kind: p.Kind, Email: p.Email, Wallets: wallets, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
+		ID: p.ID, Kind: p.Kind, Email: p.Email, Username: p.Username, Alias: p.Alias, Wallets: wallets, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
 		Budget: viewBudget(p.Budget, spent), Servers: live, Limit: cmp.Or(p.ServerLimit, s.catalog.Limits.Servers), Suspended: p.Suspended, CreatedAt: stamp(p.Created),
 	}, err
 }
@@ -205,9 +210,12 @@ func findAccount(ctx context.Context, rx Rx, name string) (account.Principal, er
 	if w, err := berth.ParseWallet(name); err == nil {
 		return rx.PrincipalByWallet(ctx, w)
 	}
+	if name, err := account.ParseUsername(name); err == nil {
+		return rx.PrincipalByUsername(ctx, name)
+	}
 	email, err := account.ParseEmail(name)
 	if err != nil {
-		return account.Principal{}, wrongField("account", "neither an id (acct_…), nor an e-mail address, nor a wallet (0x…), nor local")
+		return account.Principal{}, wrongField("account", "neither an id (acct_…), nor an e-mail address, nor a username, nor a wallet (0x…), nor local")
 	}
 	return rx.PrincipalByEmail(ctx, email)
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"berth"
+	"berth/account"
 	"berth/billing"
 	"berth/fleet"
 )
@@ -18,11 +19,24 @@ type System struct {
 	cashier *billing.Cashier
 
 	withdrawals Withdrawals
+	keys        Keys
+	tokens      *account.Tokens
+	passwords   *account.Passwords
+	welcome     berth.Micros
 	now         berth.Clock
 	log         *slog.Logger
 	table       *Table
 	flights     *flights
 }
+
+// Keys derives secret keys for purposes; an *account.Vault.
+type Keys interface {
+	Derive(purpose string, n int) ([]byte, error)
+}
+
+// hashers is how many passwords are hashed at once: with 19 MiB each, little of
+// any machine's memory.
+const hashers = 4
 
 // Options are what a System is made of.
 type Options struct {
@@ -33,6 +47,8 @@ type Options struct {
 	Cashier *billing.Cashier // takes wallets' payments; nil for none
 	Now     berth.Clock
 	Log     *slog.Logger
+	Keys    Keys         // signs access tokens
+	Welcome berth.Micros // play money for each account that registers; zero where money is real
 
 	Withdrawals Withdrawals
 }
@@ -42,6 +58,7 @@ func New(o Options) *System {
 	s := &System{
 		store: o.Store, fleet: o.Fleet, catalog: o.Catalog, hands: o.Hands, now: o.Now, log: o.Log,
 		flights: newFlights(), cashier: o.Cashier, withdrawals: o.Withdrawals,
+		keys: o.Keys, tokens: account.NewTokens(o.Keys, o.Now), passwords: account.NewPasswords(hashers), welcome: o.Welcome,
 	}
 	if s.cashier == nil {
 		s.cashier = billing.NewCashier(nil, nil, o.Now, o.Log)
@@ -57,6 +74,8 @@ func New(o Options) *System {
 	s.addSnapshots()
 	s.addKeys()
 	s.addActions()
+	s.addLogin()
+	s.addMe()
 	s.addOperator()
 	return s
 }

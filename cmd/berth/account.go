@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 
 	"berth/ops"
 )
@@ -153,6 +156,7 @@ type accountUpdate struct {
 	BudgetPerCall *string `name:"budget-per-call" help:"USD that one call may cost; 0 for no cap." placeholder:"USD"`
 	Servers       *int    `help:"Live servers at once; 0 for the catalog's default." placeholder:"N"`
 	Suspended     *bool   `help:"Suspend, or with --no-suspended revive." negatable:""`
+	Password      bool    `help:"Set the password, which is read as one line from standard input; access tokens end."`
 }
 
 // Run changes the account.
@@ -170,7 +174,12 @@ func (c *accountUpdate) Run(ctx context.Context) error {
 	if c.Suspended != nil {
 		in["suspended"] = *c.Suspended
 	}
-	if len(in) == 0 {
+	if c.Password {
+		if err := c.setPassword(ctx); err != nil {
+			return err
+		}
+	}
+	if len(in) == 0 && !c.Password {
 		return errors.New("nothing to change: see berth account update --help")
 	}
 	var out ops.AccountView
@@ -178,4 +187,18 @@ func (c *accountUpdate) Run(ctx context.Context) error {
 		return err
 	}
 	return c.show(out, func(w io.Writer) { printAccount(w, out) })
+}
+
+// maxLine bounds the line that a password stands on: 200 characters of UTF-8.
+const maxLine = 1 << 10
+
+// setPassword sends the password from standard input: flags can be read by
+// everybody on the machine.
+func (c *accountUpdate) setPassword(ctx context.Context) error {
+	line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxLine)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the password from standard input: %w", err)
+	}
+	var out ops.MeOut
+	return c.ask(ctx, http.MethodPost, c.path("/password"), map[string]string{"password": strings.TrimRight(line, "\r\n")}, &out)
 }

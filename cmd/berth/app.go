@@ -110,7 +110,12 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	if err != nil {
 		return err
 	}
+	welcome := berth.Micros(0) // never where servers cost money
+	if a.cloud != nil {
+		welcome = playMoney
+	}
 	a.system = ops.New(ops.Options{
+		Keys: a.vault, Welcome: welcome,
 		Withdrawals: withdrawals,
 		Store:       a.db.Ops(), Fleet: f, Catalog: catalog, Hands: a.pool, Now: time.Now, Log: a.log,
 		Cashier: billing.NewCashier(a.db.Payments(), a.rails.list(), time.Now, a.log),
@@ -259,6 +264,9 @@ func (a *app) checkReady(ctx context.Context) error {
 	return a.db.Ops().Read(ctx, func(ops.Rx) error { return nil })
 }
 
+// playMoney is what each account that registers is given on the sandbox.
+const playMoney = 10 * berth.Dollar
+
 // answersKept is how long an idempotency key is remembered.
 const answersKept = 30 * 24 * time.Hour
 
@@ -273,6 +281,9 @@ func (a *app) prune(ctx context.Context) error {
 			return err
 		}
 		if _, err := tx.DeleteRefused(ctx, now.Add(-24*time.Hour)); err != nil {
+			return err
+		}
+		if _, err := tx.DeleteCounters(ctx, now.Add(-time.Hour)); err != nil {
 			return err
 		}
 		_, err := tx.DeleteProofs(ctx, now)

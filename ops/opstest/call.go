@@ -99,11 +99,26 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 			if args[name] = p.Email; op.Name == "payout" {
 				w.Paid(p)
 			}
+		case op.Name == "login" && name == "email":
+			args[name] = w.registered(args["password"])
 		case name == "email":
 			args[name] = fmt.Sprintf("new-%d@example.com", w.next())
 		}
 	}
 	return args
+}
+
+// registered is the e-mail address of a new account with a password.
+func (w *World) registered(password any) string {
+	w.t.Helper()
+	email := fmt.Sprintf("new-%d@example.com", w.next())
+	res, err := w.System.Dispatch(context.Background(), &ops.Call{
+		Op: "register", Args: Args{"email": email, "password": password}, Front: "http", Origin: ops.Origin{Address: email}, // a limit of its own
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res.Out.(ops.SessionOut).Account.Email
 }
 
 // Paid gives a principal a wallet that has paid two dollars, and its payment.

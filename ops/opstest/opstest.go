@@ -5,6 +5,8 @@ package opstest
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"database/sql"
 	"log/slog"
 	"path/filepath"
@@ -87,9 +89,21 @@ func (w *World) Restart(catalog *billing.Catalog) {
 	})
 	w.System = ops.New(ops.Options{
 		Store: w.Store, Fleet: w.Fleet, Catalog: catalog, Hands: w.Hands, Now: w.Clock.Now, Log: w.Log,
-		Cashier:     billing.NewCashier(w.db.Payments(), w.Rails, w.Clock.Now, w.Log),
+		Cashier: billing.NewCashier(w.db.Payments(), w.Rails, w.Clock.Now, w.Log),
+		Keys:    keys{}, Welcome: Welcome,
 		Withdrawals: ops.Withdrawals{Minimum: berth.Dollar / 100, Daily: 5 * berth.Dollar},
 	})
+}
+
+// Welcome is what each account that registers is given.
+const Welcome = 10 * berth.Dollar
+
+// keys derives keys from nothing but their purpose.
+type keys struct{}
+
+// Derive implements ops.Keys.
+func (keys) Derive(purpose string, n int) ([]byte, error) {
+	return hkdf.Key(sha256.New, []byte("test"), nil, purpose, n)
 }
 
 func (w *World) ring(...berth.ID) {
