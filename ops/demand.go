@@ -109,8 +109,8 @@ func (t task) rejected(ctx context.Context, err error) error {
 		return berth.Errorf(berth.InvalidInput, "the payment credential: %s", r.Message).
 			Hinted("ask without a credential to see what is taken here; nothing was taken")
 	}
-	e, ok := t.demand(ctx).(*berth.Error)
-	if !ok || e.Code != berth.PaymentRequired {
+	var e *berth.Error
+	if !errors.As(t.demand(ctx), &e) || e.Code != berth.PaymentRequired {
 		return berth.Errorf(berth.PaymentRejected, "the payment credential was refused: %s", r.Message).Hinted("nothing was taken")
 	}
 	e.Code, e.Message = berth.PaymentRejected, "the payment credential was refused: "+r.Message

@@ -18,7 +18,7 @@ import (
 // The names under which payments travel in _meta: MPP's by its MCP transport
 // (draft-payment-transport-mcp-00), x402's by its transport for MCP, version 2.
 const (
-	mppCredential = "org.paymentauth/credential"
+	mppCredential = "org.paymentauth/credential" //nolint:gosec // a name
 	mppReceipt    = "org.paymentauth/receipt"
 	mppRequired   = "org.paymentauth/payment-required"
 	x402Payment   = "x402/payment"

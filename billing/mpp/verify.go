@@ -148,7 +148,7 @@ func (r *Rail) wouldSettle(ctx context.Context, c billing.Claim, t ticket, pay t
 		}
 		if err := r.checkBalance(ctx, pay.token, r.sponsor.Address(), r.maxFee); err != nil {
 			// Not wrapped: what is wrong is no fault of the credential's.
-			return berth.Errorf(berth.Unavailable, "gas can't be paid for at the moment").Because(fmt.Errorf("the fee payer: %s", err))
+			return berth.Errorf(berth.Unavailable, "gas can't be paid for at the moment").Because(errors.New("the fee payer: " + err.Error()))
 		}
 	}
 	return r.simulate(ctx, pay)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,8 +68,8 @@ func (c *scene) ask(ctx context.Context, method, path string, in any, headers ..
 	if err != nil {
 		return reply{}, err
 	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+	for pair := range slices.Chunk(headers, 2) {
+		req.Header.Set(pair[0], pair[1])
 	}
 	c.teller.called(method+" "+path, map[string]any{})
 	defer c.teller.returned()

@@ -20,14 +20,6 @@ type till struct {
 
 func (s *shop) till(name string) till { return till{s, name} }
 
-// ledger is the rail's name in the books.
-func (r till) ledger() string {
-	if r.name == "mpp" {
-		return "mpp"
-	}
-	return "x402"
-}
-
 func (s *shop) tempoWallet() *mpptest.Wallet {
 	w := mpptest.NewWallet(s.payer, s.Clock.Now)
 	s.hide("a wallet's key", w.KeyHex())

@@ -96,7 +96,7 @@ func (c *Chain) RoundTrip(req *http.Request) (res *http.Response, err error) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
-		case http.ErrAbortHandler: //nolint:errorlint // as net/http compares it
+		case http.ErrAbortHandler:
 			err = io.ErrUnexpectedEOF
 		default:
 			panic(p)
