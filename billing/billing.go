@@ -45,11 +45,13 @@ const (
 	ReasonGrant     Reason = "grant"     // the operator credited a balance, or as a debit took such credit back
 	ReasonPurchase  Reason = "purchase"  // a server, by hold and capture
 	ReasonExtension Reason = "extension" // more time, or longer retention
-	ReasonRenewal   Reason = "renewal"   // auto_renew bought more time
+	ReasonRenewal   Reason = "renewal"   // auto_renew bought more time, or an hourly lease an hour
 	ReasonService   Reason = "service"   // a fee for an operation
-	ReasonRefund    Reason = "refund"    // something failed after it was captured
+	ReasonRefund    Reason = "refund"    // something failed after it was captured, or a deposit was not used up
 	ReasonPayment   Reason = "payment"   // a wallet paid
 	ReasonPayout    Reason = "payout"    // credit went back to a wallet
+	ReasonDeposit   Reason = "deposit"   // into a server's escrow
+	ReasonUsage     Reason = "usage"     // metered, out of a server's escrow
 )
 
 // Transfer is one movement of money from the debit to the credit account. It

@@ -56,6 +56,7 @@ type PriceList struct {
 	SnapshotGBDay berth.Micros         `yaml:"snapshot_gb_day"` // for keeping 10^9 bytes for a day
 	FreeRetention time.Duration        `yaml:"free_retention"`  // how long snapshots are kept for nothing
 	Fees          map[Fee]berth.Micros `yaml:"fees"`
+	Leases        Leases               `yaml:"leases"`
 
 	snapshotGBDayCost berth.Micros
 	limits            Limits
@@ -113,9 +114,10 @@ const (
 	FeeRebuild  Fee = "rebuild"
 	FeeKey      Fee = "key"
 	FeeSnapshot Fee = "snapshot"
+	FeeBackup   Fee = "backup" // a snapshot that is kept for longer
 )
 
-var fees = []Fee{FeeMinimum, FeeReboot, FeePower, FeeResize, FeeRebuild, FeeKey, FeeSnapshot}
+var fees = []Fee{FeeMinimum, FeeReboot, FeePower, FeeResize, FeeRebuild, FeeKey, FeeSnapshot, FeeBackup}
 
 // Region is the region with that slug, or berth.UnknownRegion with a hint that
 // lists those there are.

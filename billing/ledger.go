@@ -27,6 +27,7 @@ var (
 	systemAccounts = []AccountID{Revenue, Grants, Refunds}
 	reasons        = []Reason{
 		ReasonGrant, ReasonPurchase, ReasonExtension, ReasonRenewal, ReasonService, ReasonRefund, ReasonPayment, ReasonPayout,
+		ReasonDeposit, ReasonUsage,
 	}
 	rails = []string{"mpp", "x402"}
 )

@@ -155,6 +155,7 @@ func (l *PriceList) link(path string, c *Catalog) (problems []error) {
 	problems = append(problems, covers(path+".snapshot_gb_day", l.SnapshotGBDay, c.SnapshotGBDayCost)...)
 	ok := l.FreeRetention >= 0 && l.FreeRetention <= 365*24*time.Hour
 	problems = append(problems, wanted(path+".free_retention", ok, "a duration from 0s to 8760h")...)
+	problems = append(problems, l.Leases.link(path+".leases", l.Sizes)...)
 	for _, fee := range fees {
 		amount, ok := l.Fees[fee]
 		problems = append(problems, wanted(path+".fees."+string(fee), ok && amount >= 0 && amount <= maxPrice, anAmount)...)

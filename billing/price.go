@@ -28,9 +28,7 @@ func (l *PriceList) CreatePrice(t account.Tariff, size string, minutes int) (Pri
 		return Price{}, err
 	}
 	var b bill
-	if t != account.Cost {
-		b.fee("create fee", s.CreateFee)
-	}
+	b.create(t, s)
 	b.time("compute "+s.Slug, s.Rate(t), minutes)
 	return b.price(), nil
 }

@@ -28,8 +28,9 @@ type Line struct {
 
 // Price is what something costs: the exact sum of its lines, rounded up once.
 type Price struct {
-	Lines []Line       `json:"lines"`
-	Total berth.Micros `json:"total"`
+	Lines   []Line       `json:"lines"`
+	Total   berth.Micros `json:"total"`
+	Deposit berth.Micros `json:"deposit,omitempty"` // the part of Total that goes into an escrow
 }
 
 // Quote is a price that Berth honours until it expires, for one principal and

@@ -57,6 +57,31 @@ func Refund(ctx context.Context, tx Tx, principal berth.ID, t Transfer) (id stri
 	return move(ctx, tx, t)
 }
 
+// Deposit moves t.Amount of a principal's balance into a server's escrow; it
+// fills kind, accounts, reason and reference. For an amount of zero nothing
+// moves and the id is empty.
+func Deposit(ctx context.Context, tx Tx, principal, server berth.ID, t Transfer) (id string, err error) {
+	t.Kind, t.Debit, t.Credit = Direct, CustomerAccount(principal), EscrowAccount(server)
+	t.Reason, t.Ref = ReasonDeposit, server
+	return move(ctx, tx, t)
+}
+
+// Meter moves t.Amount from a server's escrow to revenue: so much was used. It
+// fills and does nothing as Deposit does.
+func Meter(ctx context.Context, tx Tx, server berth.ID, t Transfer) (id string, err error) {
+	t.Kind, t.Debit, t.Credit = Direct, EscrowAccount(server), Revenue
+	t.Reason, t.Ref = ReasonUsage, server
+	return move(ctx, tx, t)
+}
+
+// Return moves t.Amount from a server's escrow back to a principal's balance.
+// It fills and does nothing as Deposit does.
+func Return(ctx context.Context, tx Tx, principal, server berth.ID, t Transfer) (id string, err error) {
+	t.Kind, t.Debit, t.Credit = Direct, EscrowAccount(server), CustomerAccount(principal)
+	t.Reason, t.Ref = ReasonRefund, server
+	return move(ctx, tx, t)
+}
+
 // move records a transfer, and nothing at all for an amount of zero.
 func move(ctx context.Context, tx Tx, t Transfer) (string, error) {
 	if t.Amount == 0 {

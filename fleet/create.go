@@ -20,11 +20,14 @@ type CreateOrder struct {
 	Label     string // empty: one is made from the server's id
 	Size      string
 	Region    string
-	Image     string // empty: the catalog's default; with Snapshot it has no effect
-	Minutes   int
-	Keys      []berth.ID // duplicates count once
-	Snapshot  berth.ID   // restore from it
-	UserData  string     // cloud-init data, run as root on first boot
+	Image     string       // empty: the catalog's default; with Snapshot it has no effect
+	Period    Period       // empty: Minute
+	Minutes   int          // for the period Minute
+	Days      int          // for the period Day: an offered duration
+	Deposit   berth.Micros // for the period Deposit; zero: what the price list says
+	Keys      []berth.ID   // duplicates count once
+	Snapshot  berth.ID     // restore from it
+	UserData  string       // cloud-init data, run as root on first boot
 	AutoRenew bool
 }
 
@@ -46,7 +49,7 @@ func (f *Fleet) PlanCreate(ctx context.Context, rx Rx, o CreateOrder) (billing.P
 	if err != nil {
 		return billing.Price{}, err
 	}
-	price, err := f.prices().CreatePrice(o.Owner.Tariff, o.Size, o.Minutes)
+	price, err := f.createPrice(o)
 	if err != nil {
 		return billing.Price{}, err
 	}
@@ -57,6 +60,47 @@ func (f *Fleet) PlanCreate(ctx context.Context, rx Rx, o CreateOrder) (billing.P
 		return billing.Price{}, err
 	}
 	return price, f.checkServerLimit(ctx, rx, o.Owner)
+}
+
+// createPrice is what an order costs, by the kind of its lease.
+func (f *Fleet) createPrice(o CreateOrder) (billing.Price, error) {
+	if o.AutoRenew && o.Period != "" && o.Period != Minute {
+		return billing.Price{}, invalid("auto_renew", "only prepaid minutes can be renewed")
+	}
+	l, tariff := f.prices(), o.Owner.Tariff
+	switch o.Period {
+	case "", Minute:
+		return l.CreatePrice(tariff, o.Size, o.Minutes)
+	case Hour:
+		return l.HourPrice(tariff, o.Size)
+	case Day:
+		return l.RentPrice(tariff, o.Size, o.Days)
+	case Deposit:
+		return l.DepositPrice(tariff, o.Size, o.Deposit)
+	}
+	return billing.Price{}, invalid("lease", "there is no lease by the %.20q", o.Period)
+}
+
+// lease is the lease of an order with that price. Its time begins at delivery.
+func (f *Fleet) lease(o CreateOrder, size billing.Size, price billing.Price) (Lease, error) {
+	l := Lease{Rate: size.Rate(o.Owner.Tariff), Period: o.Period}
+	var err error
+	switch o.Period {
+	case Hour:
+		l.Bought, l.Renewal, l.Renews = time.Hour, time.Hour, true
+	case Day:
+		l.Bought = time.Duration(o.Days) * 24 * time.Hour
+		l.Rate, err = f.prices().RentRate(o.Owner.Tariff, o.Size, o.Days)
+	case Deposit:
+		l.Refundable, l.Deposit = true, price.Deposit
+		l.fund()
+	default:
+		l.Period, l.Renews = Minute, o.AutoRenew
+		l.Bought = time.Duration(o.Minutes) * time.Minute
+		l.Renewal = l.Bought
+	}
+	l.PaidUntil = f.Now().Add(l.Bought)
+	return l, err
 }
 
 // resolve finds what an order names.
@@ -185,7 +229,8 @@ type createInput struct {
 
 // Create carries out an order that PlanCreate has passed in the same
 // transaction: it writes the server and the action that will make it. charge
-// is the pending transfer that delivery captures; empty where it is free.
+// is the pending transfer that delivery captures; empty where it is free. The
+// caller puts the price's deposit into the server's escrow.
 // Call Announce after the commit.
 func (f *Fleet) Create(ctx context.Context, tx Tx, o CreateOrder, price billing.Price, charge string) (Server, Action, error) {
 	p, err := f.resolve(ctx, tx, o)
@@ -196,11 +241,11 @@ func (f *Fleet) Create(ctx context.Context, tx Tx, o CreateOrder, price billing.
 	if err != nil {
 		return Server{}, Action{}, err
 	}
-	s, err := f.newServer(o, p)
+	s, err := f.newServer(o, p, price)
 	if err != nil {
 		return Server{}, Action{}, err
 	}
-	s.Price, s.Charge = price.Total, charge
+	s.Price, s.Charge = price.Total-price.Deposit, charge
 	if err := tx.InsertServer(ctx, s); err != nil {
 		return Server{}, Action{}, fmt.Errorf("insert server: %w", err)
 	}
@@ -215,20 +260,20 @@ func (f *Fleet) Create(ctx context.Context, tx Tx, o CreateOrder, price billing.
 }
 
 // newServer is the row of a server that was ordered.
-func (f *Fleet) newServer(o CreateOrder, p parts) (Server, error) {
+func (f *Fleet) newServer(o CreateOrder, p parts, price billing.Price) (Server, error) {
 	now := f.Now()
 	secrets, hostKey, err := f.newSecrets(o.UserData)
 	if err != nil {
 		return Server{}, err
 	}
-	bought := time.Duration(o.Minutes) * time.Minute
+	lease, err := f.lease(o, p.size, price)
+	if err != nil {
+		return Server{}, err
+	}
 	s := Server{
 		ID: berth.NewID(berth.PrefixServer, now), Owner: o.Owner.ID, Label: o.Label, Status: Provisioning,
 		Region: p.region.Slug, Size: p.size.Slug, Image: p.image, Snapshot: o.Snapshot, Keys: unique(o.Keys),
-		Lease: Lease{
-			Rate: p.size.Rate(o.Owner.Tariff), PaidUntil: now.Add(bought), Period: Minute,
-			Renews: o.AutoRenew, Renewal: bought, Bought: bought,
-		},
+		Lease:   lease,
 		HostKey: hostKey, Secrets: secrets, CustomBoot: o.UserData != "" || o.Snapshot != "", Created: now,
 	}
 	if s.Label == "" {
@@ -423,7 +468,10 @@ func (f *Fleet) deliver(ctx context.Context, tx Tx, w *work) error {
 	s, now := &w.Server, f.Now()
 	s.Status, s.Delivered = Active, now
 	s.Lease.PaidUntil = now.Add(s.Lease.Bought)
-	s.DueAt = nextDue(s.Lease, now)
+	if s.Lease.Period == Deposit {
+		s.Lease.begin(now)
+	}
+	f.reschedule(s)
 	return f.emit(ctx, tx, s.Owner, "server.ready", s.ID, data{"ip": s.Addr, "paid_until": s.Lease.PaidUntil})
 }
 
@@ -440,6 +488,9 @@ func (f *Fleet) failCreate(ctx context.Context, tx Tx, w *work) (string, error) 
 	}
 	s := &w.Server
 	s.Status, s.Reason, s.Ended = Failed, w.Action.Reason, f.Now()
+	if err := f.settle(ctx, tx, s); err != nil {
+		return "", err
+	}
 	return cleanup, f.emit(ctx, tx, s.Owner, "server.failed", s.ID, data{"reason": s.Reason})
 }
 

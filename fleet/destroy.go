@@ -52,6 +52,9 @@ func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool,
 	a := f.newAction(ActionDestroy, s.Owner)
 	a.Server, a.Input = s.ID, mustJSON(in)
 	var sn Snapshot
+	if err := f.halt(ctx, tx, &s); err != nil {
+		return Snapshot{}, Action{}, err
+	}
 	switch {
 	case s.Status == Provisioning:
 		if err := f.cancelCreate(ctx, tx, s); err != nil {
@@ -59,13 +62,22 @@ func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool,
 		}
 		a.Stage = stageDeleting
 	case withSnapshot:
-		sn = f.newSnapshot(s, "final-"+s.Label)
+		class := ShortTerm
+		if in.LeaseEnd && s.Lease.Period == Hour {
+			class = Backup
+		}
+		sn = f.newSnapshot(s, "final-"+s.Label, class)
 		if err := tx.InsertSnapshot(ctx, sn); err != nil {
 			return Snapshot{}, Action{}, fmt.Errorf("insert snapshot: %w", err)
 		}
 		a.Snapshot = sn.ID
 	default:
 		a.Stage = stageDeleting
+	}
+	if a.Stage == stageDeleting { // else the server may be kept
+		if err := f.settle(ctx, tx, &s); err != nil {
+			return Snapshot{}, Action{}, err
+		}
 	}
 	s.Status, s.DueAt = Destroying, time.Time{}
 	if err := tx.UpdateServer(ctx, s); err != nil {
@@ -120,18 +132,18 @@ func (f *Fleet) keepDisk(ctx context.Context, w work) (outcome, error) {
 	age := f.Now().Sub(w.Action.StageAt)
 	switch {
 	case in.LeaseEnd && age > f.Pace.LastSnapshot:
-		return outcome{to: stageDeleting, apply: (*Fleet).loseDisk}, nil
+		return outcome{to: stageDeleting, apply: settled((*Fleet).loseDisk)}, nil
 	case !in.LeaseEnd && (age > f.Pace.Copy || age > f.Pace.Request && w.Action.Attempt >= f.Pace.SnapshotTries):
 		return outcome{}, failf("the snapshot did not succeed, so the server was kept; try again, or destroy it without a snapshot")
 	}
 	taken, out, err := f.copyDisk(ctx, w)
 	switch {
 	case provider.KindOf(err) == provider.NotFound:
-		return outcome{to: stageDeleting, apply: (*Fleet).loseDisk}, nil // there is no disk any more
+		return outcome{to: stageDeleting, apply: settled((*Fleet).loseDisk)}, nil // there is no disk any more
 	case err != nil || taken.ID == "":
 		return out, err
 	}
-	return outcome{to: stageDeleting, apply: complete(taken)}, nil
+	return outcome{to: stageDeleting, apply: settled(complete(taken))}, nil
 }
 
 // loseDisk gives up the last snapshot, and says so.
@@ -148,7 +160,11 @@ func (f *Fleet) keepServer(ctx context.Context, tx Tx, w *work) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	w.Server.Status, w.Server.DueAt = in.Was, nextDue(w.Server.Lease, f.Now())
+	w.Server.Status = in.Was
+	if w.Server.Lease.Period == Deposit {
+		w.Server.Lease.begin(f.Now())
+	}
+	f.reschedule(&w.Server)
 	if err := f.failSnapshot(ctx, tx, w, w.Action.Reason); err != nil {
 		return "", err
 	}

@@ -16,7 +16,8 @@ import (
 const expireBatch = 100
 
 // Expire attends to servers and snapshots whose lease or retention wants it
-// now: warnings, renewals, ends. It returns how many it attended to; a full
+// now: warnings, metering, renewals, ends; and to suspended servers that can be
+// paid for again. It returns how many it attended to; a full
 // batch of either kind means that there may be more. One that fails is logged
 // and does not keep the others waiting.
 func (f *Fleet) Expire(ctx context.Context) (int, error) {
@@ -52,7 +53,8 @@ func (f *Fleet) Expire(ctx context.Context) (int, error) {
 	for _, sn := range snapshots {
 		attend(sn.ID, func() (Action, error) { return f.attendSnapshot(ctx, sn) })
 	}
-	return attended, errors.Join(problems...)
+	revived, failed := f.reviveAll(ctx)
+	return attended + revived, errors.Join(append(problems, failed...)...)
 }
 
 // attendServer does what a lease wants now, and returns the action that it
@@ -71,7 +73,7 @@ func (f *Fleet) attendServer(ctx context.Context, due Server) (started Action, e
 		switch {
 		case s.Status == Destroying:
 			s.DueAt = time.Time{} // its action sees to it
-		case s.Lease.PaidUntil.After(now):
+		case s.Lease.end().After(now):
 			err = f.warn(ctx, tx, &s)
 		default:
 			started, err = f.endOfLease(ctx, tx, &s)
@@ -84,39 +86,60 @@ func (f *Fleet) attendServer(ctx context.Context, due Server) (started Action, e
 	return started, err
 }
 
-// warn tells that a lease is about to end.
+// warn tells that a lease is about to end, and meters it where it is metered. An
+// hourly one warns only where the next hour can't be paid.
 func (f *Fleet) warn(ctx context.Context, tx Tx, s *Server) error {
 	now := f.Now()
-	before, due := dueWarning(s.Lease, now)
+	if err := f.meter(ctx, tx, s); err != nil {
+		return err
+	}
+	before, due := dueWarning(s.Lease, s.DueAt, now)
 	s.DueAt = nextDue(s.Lease, now)
 	if !due {
 		return nil
 	}
-	return f.emit(ctx, tx, s.Owner, "lease.warning", s.ID, data{
-		"minutes": int(before / time.Minute), "paid_until": s.Lease.PaidUntil, "auto_renew": s.Lease.Renews,
-	})
+	d := data{"minutes": int(before / time.Minute), "paid_until": s.Lease.PaidUntil, "auto_renew": s.Lease.Renews}
+	if s.Lease.Period == Hour {
+		err := f.affords(ctx, tx, *s)
+		var refusal *berth.Error
+		if err == nil || !errors.As(err, &refusal) {
+			return err
+		}
+		d["code"], d["reason"] = refusal.Code, refusal.Message
+	}
+	if s.Status == Suspended {
+		d["ends_at"] = s.Lease.GraceUntil
+	}
+	return f.emit(ctx, tx, s.Owner, "lease.warning", s.ID, d)
 }
 
 // endOfLease renews a lease that has run out, or starts to destroy its server.
-// An action under way on the server is waited for.
+// An action under way on the server is waited for; only hours are bought
+// meanwhile, as long as the rate is the same.
 func (f *Fleet) endOfLease(ctx context.Context, tx Tx, s *Server) (Action, error) {
 	open, err := openAction(ctx, tx, s.Owner, s.ID)
 	if err != nil {
 		return Action{}, err
 	}
-	if open.ID != "" {
-		s.DueAt = f.Now().Add(f.Pace.Poll)
-		return Action{}, nil
-	}
-	if s.Lease.Renews {
-		refusal, err := f.renew(ctx, tx, s)
-		if err != nil || refusal == nil {
+	renews := s.Lease.Renews && s.Status != Suspended
+	var refusal *berth.Error
+	if renews && (open.ID == "" || s.Lease.Period == Hour && open.Kind != ActionResize) {
+		if refusal, err = f.renew(ctx, tx, s); err != nil || refusal == nil {
 			return Action{}, err
 		}
+	}
+	if open.ID != "" {
+		s.DueAt = f.Now().Add(f.Pace.Poll)
+		return Action{}, f.meter(ctx, tx, s)
+	}
+	if refusal != nil {
 		d := data{"code": refusal.Code, "reason": refusal.Message}
 		if err := f.emit(ctx, tx, s.Owner, "lease.renewal_failed", s.ID, d); err != nil {
 			return Action{}, err
 		}
+	}
+	if renews && s.Lease.Period == Hour {
+		return f.suspend(ctx, tx, s, refusal)
 	}
 	if err := f.emit(ctx, tx, s.Owner, "lease.ended", s.ID, data{"paid_until": s.Lease.PaidUntil}); err != nil {
 		return Action{}, err
@@ -125,8 +148,8 @@ func (f *Fleet) endOfLease(ctx context.Context, tx Tx, s *Server) (Action, error
 	return a, err
 }
 
-// renew buys as much time as the last purchase did, from the owner's balance. A
-// refusal says why that can't be. The transfer's id comes from the end that it
+// renew buys as much time as the last purchase did, or an hour of an hourly
+// lease, from the owner's balance. A refusal says why that can't be. The transfer's id comes from the end that it
 // pushes on, so that it happens once.
 func (f *Fleet) renew(ctx context.Context, tx Tx, s *Server) (refusal *berth.Error, err error) {
 	owner, err := tx.Principal(ctx, s.Owner)
@@ -148,6 +171,7 @@ func (f *Fleet) renew(ctx context.Context, tx Tx, s *Server) (refusal *berth.Err
 		return nil, fmt.Errorf("renew %s: %w", s.ID, err)
 	}
 	f.lengthen(s, s.Lease.Renewal)
+	f.reschedule(s)
 	return nil, f.emit(ctx, tx, s.Owner, "lease.renewed", s.ID, data{"charged": price.Total, "paid_until": s.Lease.PaidUntil})
 }
 
@@ -160,9 +184,11 @@ func (f *Fleet) renewalPrice(ctx context.Context, rx Rx, s Server) (billing.Pric
 	if owner.Suspended {
 		return billing.Price{}, berth.Errorf(berth.Suspended, "the account is suspended")
 	}
-	price, err := f.prices().ExtendPrice(owner.Tariff, s.Size, int(s.Lease.Renewal/time.Minute))
-	if err != nil {
-		return billing.Price{}, err
+	price := billing.Price{Total: s.Lease.Rate} // of an hour, fixed when the server was bought
+	if s.Lease.Period != Hour {
+		if price, err = f.prices().ExtendPrice(owner.Tariff, s.Size, int(s.Lease.Renewal/time.Minute)); err != nil {
+			return billing.Price{}, err
+		}
 	}
 	spent, err := rx.Spent(ctx, owner.ID, "")
 	if err != nil {

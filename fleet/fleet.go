@@ -54,6 +54,17 @@ type Lease struct {
 	Renewal    time.Duration // how much time a renewal buys
 	Refundable bool          // the unused part goes back at the end
 	Bought     time.Duration // all time bought so far
+
+	// Of a lease with a deposit: what was in its escrow when metering at the
+	// present rate began, what was metered of that since, and when that was.
+	// While nothing is metered, because the server is not delivered yet or on its
+	// way out, MeteredFrom is zero. The escrow holds Deposit - Metered.
+	Deposit     berth.Micros
+	Metered     berth.Micros
+	MeteredFrom time.Time
+	// GraceUntil is when a server ends that is suspended for want of money; zero
+	// while it is not.
+	GraceUntil time.Time
 }
 
 // Server is a virtual server.
@@ -118,7 +129,17 @@ type Snapshot struct {
 	MinDiskGB  int
 	Created    time.Time
 	ExpiresAt  time.Time
+	Class      SnapshotClass
 }
+
+// SnapshotClass is how long a snapshot is kept unless that is extended.
+type SnapshotClass string
+
+// The classes; their times are in the price list.
+const (
+	ShortTerm SnapshotClass = "snapshot" // the free retention
+	Backup    SnapshotClass = "backup"   // the retention of backups
+)
 
 // Key is an SSH public key that its owner may have installed on servers.
 type Key struct {
@@ -144,6 +165,8 @@ const (
 	ActionResize         ActionKind = "resize"
 	ActionRebuild        ActionKind = "rebuild"
 	ActionDeleteSnapshot ActionKind = "delete_snapshot"
+	ActionSuspend        ActionKind = "suspend" // off, for want of money
+	ActionRevive         ActionKind = "revive"  // on again, when an hour is paid
 )
 
 // ActionStatus is an action's state.
@@ -203,6 +226,9 @@ type Rx interface {
 	CountLiveServers(ctx context.Context, owner berth.ID) (int, error)
 	LiveServers(ctx context.Context, after berth.ID, limit int) ([]Server, error) // of everybody, by id
 	DueServers(ctx context.Context, now time.Time, limit int) ([]Server, error)   // live, delivered, DueAt reached
+	// RevivableServers are the servers suspended for want of money, in their
+	// grace, whose owner is not suspended and has as much as an hour costs; by id.
+	RevivableServers(ctx context.Context, now time.Time, after berth.ID, limit int) ([]Server, error)
 	Snapshot(ctx context.Context, id berth.ID) (Snapshot, error)
 	Snapshots(ctx context.Context, owner berth.ID, q SnapshotFilter) ([]Snapshot, error)
 	DueSnapshots(ctx context.Context, now time.Time, limit int) ([]Snapshot, error) // available or failed, ExpiresAt reached

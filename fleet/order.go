@@ -64,7 +64,8 @@ func (f *Fleet) checkState(s Server, wanted ...Status) error {
 	if !slices.Contains(wanted, s.Status) {
 		return berth.Errorf(berth.Conflict, "the server is %s", s.Status).Hinted("%s", stateHint(s, wanted))
 	}
-	if !s.Delivered.IsZero() && !f.Now().Before(s.Lease.PaidUntil) {
+	// An hourly lease either buys its next hour now or is suspended.
+	if s.Lease.Period != Hour && !s.Delivered.IsZero() && !f.Now().Before(s.Lease.PaidUntil) {
 		return berth.Errorf(berth.Conflict, "the server's lease ended at %s", s.Lease.PaidUntil.UTC().Format(time.RFC3339)).
 			Hinted("It is being snapshotted and destroyed. Create a server from the snapshot to go on.")
 	}

@@ -208,7 +208,7 @@ func TestOtherRefusals(t *testing.T) {
 		other := "#!/bin/sh\n"
 		_, err := s.fleet.PlanRebuild(bg, rx, srv, s.owner, "", "", &other)
 		refused(berth.InvalidInput, err)
-		_, err = s.fleet.PlanSnapshot(bg, rx, srv, s.owner, strings.Repeat("x", 65))
+		_, err = s.fleet.PlanSnapshot(bg, rx, srv, s.owner, strings.Repeat("x", 65), "")
 		refused(berth.InvalidInput, err)
 		return nil
 	})

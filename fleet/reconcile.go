@@ -209,6 +209,12 @@ func (f *Fleet) settledServers(ctx context.Context) (settled []Server, err error
 // writeBackPower notes that a server was turned on or off from elsewhere, such
 // as by a command on it.
 func (f *round) writeBackPower(ctx context.Context, s Server, m provider.Machine) error {
+	if s.Status == Suspended && m.State == provider.On && !m.Busy {
+		if !f.suspects.confirmed("power:"+m.ID, f.Now(), f.Pace.Grace) {
+			return nil
+		}
+		return f.enforceOff(ctx, s)
+	}
 	is := map[provider.State]Status{provider.On: Active, provider.Off: Off}[m.State]
 	differs := is != "" && is != s.Status && (s.Status == Active || s.Status == Off)
 	if !differs || m.Busy || !f.confirmed(TurnedOnOrOff, string(s.ID)) {
@@ -234,6 +240,9 @@ func (f *round) sweepVanished(ctx context.Context, s Server) error {
 	return f.correct(ctx, s, func(tx Tx, s *Server) error {
 		amount, err := f.refundUnused(ctx, tx, *s)
 		if err != nil {
+			return err
+		}
+		if err := f.settle(ctx, tx, s); err != nil {
 			return err
 		}
 		s.Status, s.Reason, s.Ended = Failed, vanishedReason, f.Now()
@@ -269,7 +278,7 @@ func (f *Fleet) correct(ctx context.Context, as Server, alter func(Tx, *Server) 
 // than what was paid for the server.
 func (f *Fleet) refundUnused(ctx context.Context, tx Tx, s Server) (berth.Micros, error) {
 	left := s.Lease.PaidUntil.Sub(f.Now())
-	if left <= 0 {
+	if left <= 0 || s.Lease.Period == Deposit { // a deposit is settled
 		return 0, nil
 	}
 	paid, err := paidFor(ctx, tx, s)

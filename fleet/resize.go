@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"berth"
 	"berth/account"
@@ -13,8 +14,12 @@ import (
 // resizeInput is what a resize keeps in its action.
 type resizeInput struct {
 	Size  string       `json:"size"`
-	Was   Status       `json:"was"` // the server's state before
-	Price berth.Micros `json:"price"`
+	Was   Status       `json:"was"`   // the server's state before
+	Price berth.Micros `json:"price"` // without the deposit
+	// Of a lease with a deposit: what was added to that, and how long it lasted
+	// before.
+	Deposit berth.Micros `json:"deposit,omitempty"`
+	Until   time.Time    `json:"until,omitzero"`
 }
 
 // PlanResize tells whether a server can move to another size, and what the
@@ -49,15 +54,30 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, owner account.P
 	if err := checkFree(ctx, rx, s); err != nil {
 		return billing.Price{}, err
 	}
-	return f.prices().ResizePrice(owner.Tariff, s.Size, size, s.Lease.PaidUntil.Sub(f.Now()))
+	left := s.Lease.PaidUntil.Sub(f.Now())
+	if s.Lease.Period == Deposit {
+		return f.prices().ResizeDepositPrice(owner.Tariff, s.Lease.Rate, size, left)
+	}
+	return f.prices().ResizePrice(owner.Tariff, s.Size, size, left)
 }
 
-// Resize starts moving a server to another size. It is off meanwhile. Call
-// Announce after the commit.
+// Resize starts moving a server to another size. It is off meanwhile. The caller
+// has put the price's deposit into the server's escrow. Call Announce after the
+// commit.
 func (f *Fleet) Resize(ctx context.Context, tx Tx, s Server, size string, price billing.Price, charge string) (Action, error) {
 	a := f.newAction(ActionResize, s.Owner)
 	a.Server, a.Charge = s.ID, charge
-	a.Input = mustJSON(resizeInput{Size: size, Was: s.Status, Price: price.Total})
+	in := resizeInput{Size: size, Was: s.Status, Price: price.Total - price.Deposit}
+	if s.Lease.Period == Deposit {
+		in.Deposit, in.Until = price.Deposit, s.Lease.PaidUntil
+		s.Lease.Deposit += price.Deposit
+		s.Lease.fund()
+		f.reschedule(&s)
+		if err := tx.UpdateServer(ctx, s); err != nil {
+			return Action{}, fmt.Errorf("update server: %w", err)
+		}
+	}
+	a.Input = mustJSON(in)
 	return a, f.start(ctx, tx, a)
 }
 
@@ -101,20 +121,23 @@ func (f *Fleet) setSize(ctx context.Context, w work) (outcome, error) {
 	request := func(ctx context.Context, p provider.Provider, w work) (provider.Ref, error) {
 		return p.SetSize(ctx, w.Server.MachineID, size.Machine.Slug)
 	}
-	return ask(next, request, grow(size, in.Price))(f, ctx, w)
+	return ask(next, request, grow(size, in))(f, ctx, w)
 }
 
 // grow is the change that notes the new size. It is delivered with that: the
 // charge is captured, whatever becomes of the start.
-func grow(size billing.Size, price berth.Micros) change {
+func grow(size billing.Size, in resizeInput) change {
 	return func(f *Fleet, ctx context.Context, tx Tx, w *work) error {
 		owner, err := tx.Principal(ctx, w.Server.Owner)
 		if err != nil {
 			return fmt.Errorf("read the owner of %s: %w", w.Server.ID, err)
 		}
 		s := &w.Server
-		s.Size, s.Lease.Rate = size.Slug, size.Rate(owner.Tariff)
-		s.Price += price
+		if err := f.changeRate(ctx, tx, w, size.Rate(owner.Tariff), owner, in); err != nil {
+			return err
+		}
+		s.Size = size.Slug
+		s.Price += in.Price
 		if err := billing.Capture(ctx, tx, w.Action.Charge, f.Now()); err != nil {
 			return fmt.Errorf("capture %s: %w", w.Action.Charge, err)
 		}
@@ -123,11 +146,44 @@ func grow(size billing.Size, price berth.Micros) change {
 	}
 }
 
-// failResize turns a server on again that was on before.
-func (f *Fleet) failResize(_ context.Context, _ Tx, w *work) (string, error) {
+// changeRate lets a lease go on at another size's hourly rate.
+func (f *Fleet) changeRate(ctx context.Context, tx Tx, w *work, rate berth.Micros, owner account.Principal, in resizeInput) error {
+	l := &w.Server.Lease
+	switch l.Period {
+	case Deposit:
+		return f.regrade(ctx, tx, w, rate, in.Until)
+	case Day: // what is left was bought with a discount; the difference is not
+		from, err := f.prices().Size(w.Server.Size)
+		if err != nil {
+			return err
+		}
+		l.Rate = max(l.Rate+rate-from.Rate(owner.Tariff), 0)
+	default:
+		l.Rate = rate
+	}
+	return nil
+}
+
+// failResize turns a server on again that was on before. What was added to its
+// deposit for the new size returns where it does not have that.
+func (f *Fleet) failResize(ctx context.Context, tx Tx, w *work) (string, error) {
 	in, err := input[resizeInput](w.Action)
-	if err != nil || in.Was == Off {
+	if err != nil {
 		return "", err
+	}
+	if s := &w.Server; in.Deposit > 0 && s.Size != in.Size {
+		if err := f.meter(ctx, tx, s); err != nil {
+			return "", err
+		}
+		back := min(in.Deposit, s.Lease.Deposit-s.Lease.Metered)
+		if err := f.giveBack(ctx, tx, s, string(w.Action.ID), back); err != nil {
+			return "", err
+		}
+		s.Lease.fund()
+		f.reschedule(s)
+	}
+	if in.Was == Off {
+		return "", nil
 	}
 	return stageRestoring, nil
 }

@@ -72,6 +72,8 @@ func sagas() map[ActionKind]saga {
 		ActionReboot:         rebootSaga(),
 		ActionResize:         resizeSaga(),
 		ActionRebuild:        rebuildSaga(),
+		ActionSuspend:        suspendSaga(),
+		ActionRevive:         reviveSaga(),
 	}
 }
 

@@ -169,15 +169,21 @@ func (s *sim) buy(owner account.Principal, plan func(fleet.Rx) (billing.Price, e
 			return err
 		}
 		charge := ""
-		if price.Total > 0 {
+		if price.Total > price.Deposit {
 			charge = string(berth.NewID(berth.PrefixTransaction, s.clock.Now()))
 		}
 		ref, err := commit(tx, price, charge)
 		if err != nil {
 			return err
 		}
+		_, err = billing.Deposit(bg, tx, owner.ID, ref, billing.Transfer{
+			ID: string(berth.NewID(berth.PrefixTransaction, s.clock.Now())), Amount: price.Deposit, At: s.clock.Now(),
+		})
+		if err != nil {
+			return err
+		}
 		_, err = billing.Hold(bg, tx, owner.ID, billing.Transfer{
-			ID: charge, Amount: price.Total, Reason: billing.ReasonPurchase, Ref: ref, At: s.clock.Now(),
+			ID: charge, Amount: price.Total - price.Deposit, Reason: billing.ReasonPurchase, Ref: ref, At: s.clock.Now(),
 		})
 		return err
 	})
@@ -256,9 +262,9 @@ func (s *sim) rebuild(id berth.ID, image string, snapshot berth.ID) (fleet.Actio
 
 func (s *sim) snapshot(id berth.ID) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return s.fleet.PlanSnapshot(bg, rx, srv, s.owner, "")
+		return s.fleet.PlanSnapshot(bg, rx, srv, s.owner, "", "")
 	}, func(tx fleet.Tx, srv fleet.Server, _ billing.Price, charge string) (fleet.Action, error) {
-		_, a, err := s.fleet.TakeSnapshot(bg, tx, srv, "", charge)
+		_, a, err := s.fleet.TakeSnapshot(bg, tx, srv, "", "", charge)
 		return a, err
 	})
 }
@@ -279,11 +285,11 @@ func (s *sim) extend(id berth.ID, minutes int) error {
 		if err != nil {
 			return err
 		}
-		price, err := s.fleet.PlanExtend(bg, tx, srv, s.owner, minutes)
+		price, err := s.fleet.PlanExtend(bg, tx, srv, s.owner, fleet.More{Minutes: minutes})
 		if err != nil {
 			return err
 		}
-		if _, err := s.fleet.Extend(bg, tx, srv, minutes); err != nil {
+		if _, err := s.fleet.Extend(bg, tx, srv, s.owner, fleet.More{Minutes: minutes}); err != nil {
 			return err
 		}
 		_, err = billing.Charge(bg, tx, s.owner.ID, billing.Transfer{

@@ -13,8 +13,16 @@ import (
 )
 
 // PlanSnapshot tells whether a snapshot of a server can be taken, and what it
-// costs. An empty name is made up.
-func (f *Fleet) PlanSnapshot(ctx context.Context, rx Rx, s Server, owner account.Principal, name string) (billing.Price, error) {
+// costs. An empty name is made up, and an empty class is ShortTerm.
+func (f *Fleet) PlanSnapshot(ctx context.Context, rx Rx, s Server, owner account.Principal, name string, class SnapshotClass) (billing.Price, error) {
+	fee := billing.FeeSnapshot
+	switch class {
+	case "", ShortTerm:
+	case Backup:
+		fee = billing.FeeBackup
+	default:
+		return billing.Price{}, invalid("class", "%.20q is none of snapshot, backup", class)
+	}
 	if name != "" {
 		if err := checkName("name", name); err != nil {
 			return billing.Price{}, err
@@ -26,7 +34,7 @@ func (f *Fleet) PlanSnapshot(ctx context.Context, rx Rx, s Server, owner account
 	if err := checkFree(ctx, rx, s); err != nil {
 		return billing.Price{}, err
 	}
-	return f.prices().FeePrice(owner.Tariff, billing.FeeSnapshot), f.checkSnapshotLimit(ctx, rx, s.Owner)
+	return f.prices().FeePrice(owner.Tariff, fee), f.checkSnapshotLimit(ctx, rx, s.Owner)
 }
 
 // checkSnapshotLimit refuses a snapshot more than a principal may have.
@@ -51,21 +59,32 @@ func (f *Fleet) checkSnapshotLimit(ctx context.Context, rx Rx, owner berth.ID) e
 }
 
 // newSnapshot is the row of a snapshot that is about to be taken.
-func (f *Fleet) newSnapshot(s Server, name string) Snapshot {
+func (f *Fleet) newSnapshot(s Server, name string, class SnapshotClass) Snapshot {
 	now := f.Now()
+	if class == "" {
+		class = ShortTerm
+	}
 	return Snapshot{
 		ID: berth.NewID(berth.PrefixSnapshot, now), Owner: s.Owner, Server: s.ID, Name: name,
 		Status: SnapshotPending, Region: s.Region, Size: s.Size, Image: s.Image,
-		Created: now, ExpiresAt: now.Add(f.prices().FreeRetention),
+		Created: now, ExpiresAt: now.Add(f.retention(class)), Class: class,
 	}
 }
 
+// retention is how long a snapshot is kept unless that is extended.
+func (f *Fleet) retention(class SnapshotClass) time.Duration {
+	if class == Backup {
+		return f.prices().Leases.BackupRetention
+	}
+	return f.prices().FreeRetention
+}
+
 // TakeSnapshot starts copying a server's disk. Call Announce after the commit.
-func (f *Fleet) TakeSnapshot(ctx context.Context, tx Tx, s Server, name, charge string) (Snapshot, Action, error) {
+func (f *Fleet) TakeSnapshot(ctx context.Context, tx Tx, s Server, name string, class SnapshotClass, charge string) (Snapshot, Action, error) {
 	if name == "" {
 		name = s.Label + f.Now().UTC().Format("-20060102-150405")
 	}
-	sn := f.newSnapshot(s, name)
+	sn := f.newSnapshot(s, name, class)
 	if err := tx.InsertSnapshot(ctx, sn); err != nil {
 		return Snapshot{}, Action{}, fmt.Errorf("insert snapshot: %w", err)
 	}
@@ -128,13 +147,13 @@ func (f *Fleet) copyDisk(ctx context.Context, w work) (taken provider.Snapshot, 
 	return provider.Snapshot{}, outcome{wait: f.Pace.Poll, apply: setRef(ref)}, nil
 }
 
-// complete is the change that makes a snapshot available: its free retention
-// begins now.
+// complete is the change that makes a snapshot available: its retention begins
+// now.
 func complete(taken provider.Snapshot) change {
 	return func(f *Fleet, ctx context.Context, tx Tx, w *work) error {
 		sn := &w.Snapshot
 		sn.Status, sn.ProviderID, sn.Bytes, sn.MinDiskGB = SnapshotAvailable, taken.ID, taken.Bytes, taken.MinDiskGB
-		sn.ExpiresAt = f.Now().Add(f.prices().FreeRetention)
+		sn.ExpiresAt = f.Now().Add(f.retention(sn.Class))
 		return f.emit(ctx, tx, sn.Owner, "snapshot.available", sn.ID, data{
 			"server_id": sn.Server, "bytes": sn.Bytes, "expires_at": sn.ExpiresAt,
 		})

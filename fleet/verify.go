@@ -11,8 +11,8 @@ import (
 // VerifyServers compares servers and actions with their charges and returns the
 // contradictions in words, none when all is well: every server that was
 // delivered has a captured charge or was free, every one that is being made an
-// open one, none that failed or is destroyed holds money, and no action that
-// has ended does. rx must be one consistent view.
+// open one, none that failed or is destroyed holds money, the escrow of each is
+// what its lease says, and no action that has ended holds money. rx must be one consistent view.
 func VerifyServers(ctx context.Context, rx Rx) (problems []string, err error) {
 	const batch = 200
 	for after := berth.ID(""); ; {
@@ -62,8 +62,14 @@ func verifyServer(ctx context.Context, rx Rx, s Server) (problems []string, err 
 	if err != nil {
 		return nil, err
 	}
-	if wrong := contradiction(s, charge); wrong != "" {
-		problems = append(problems, fmt.Sprintf("server %s is %s and %s", s.ID, s.Status, wrong))
+	escrow, err := rx.LedgerAccount(ctx, billing.EscrowAccount(s.ID))
+	if err != nil {
+		return nil, fmt.Errorf("read the escrow of %s: %w", s.ID, err)
+	}
+	for _, wrong := range []string{contradiction(s, charge), escrowContradiction(s, escrow.Available())} {
+		if wrong != "" {
+			problems = append(problems, fmt.Sprintf("server %s is %s and %s", s.ID, s.Status, wrong))
+		}
 	}
 	actions, err := rx.Actions(ctx, ActionFilter{Owner: s.Owner, Subject: s.ID, Limit: 200})
 	if err != nil {
@@ -134,6 +140,24 @@ func contradiction(s Server, charge string) string {
 		return "its charge is " + charge
 	case !delivered && s.Status != Provisioning && charge != chargeReleased:
 		return "was never delivered, and its charge is " + charge
+	}
+	return ""
+}
+
+// escrowContradiction is what is wrong between a server's lease and its escrow.
+func escrowContradiction(s Server, escrow berth.Micros) string {
+	l := s.Lease
+	switch {
+	case escrow != l.Deposit-l.Metered:
+		return fmt.Sprintf("its escrow has %s, and by its lease %s", escrow, l.Deposit-l.Metered)
+	case !s.Status.Live() && escrow != 0:
+		return fmt.Sprintf("its escrow still has %s", escrow)
+	case l.Period != Deposit || s.Delivered.IsZero() || s.Status == Destroying || !s.Status.Live():
+		return ""
+	case l.MeteredFrom.IsZero():
+		return "is not metered"
+	case !l.PaidUntil.Equal(l.MeteredFrom.Add(billing.Lasts(l.Rate, l.Deposit))):
+		return "is paid until another time than its deposit lasts"
 	}
 	return ""
 }

@@ -72,28 +72,47 @@ func (s *System) capped(ctx context.Context, rx Rx, r *Request, price berth.Micr
 	return nil
 }
 
-// take moves the money: a hold that the action resolves, or a charge.
+// take moves the money: a hold that the action resolves, or a charge; and a
+// deposit into the escrow of the server that it is for.
 func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
-	if t.req.Charge == "" {
-		return nil, nil
+	receipt, err := t.escrow(ctx, tx, plan, ref)
+	if err != nil || t.req.Charge == "" {
+		return receipt, err
 	}
 	tr := billing.Transfer{
 		ID: t.req.Charge, Kind: billing.Direct, Debit: billing.CustomerAccount(t.req.Principal.ID), Credit: billing.Revenue,
-		Amount: plan.Price.Total, Reason: plan.Reason, Ref: ref, Operation: t.op.Name, Memo: plan.Memo,
+		Amount: plan.Price.Total - plan.Price.Deposit, Reason: plan.Reason, Ref: ref, Operation: t.op.Name, Memo: plan.Memo,
 		Key: t.req.Key.ID, At: t.now(),
 	}
-	receipt := &Receipt{Transaction: tr.ID, Amount: tr.Amount, Status: "charged", Rail: "balance"}
+	receipt = t.receipt(tr.ID, plan.Price.Total, "charged")
 	if plan.Hold {
 		tr.Kind = billing.Pending
 		receipt.Status = "held"
-	}
-	if t.payment != nil {
-		receipt.Rail, receipt.Payment = t.claim.Rail, t.payment.paid()
 	}
 	if _, err := billing.Record(ctx, tx, tr); err != nil {
 		return nil, err
 	}
 	return receipt, nil
+}
+
+// escrow moves the part of a price that is a deposit.
+func (t task) escrow(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
+	if plan.Price.Deposit == 0 {
+		return nil, nil
+	}
+	id, err := billing.Deposit(ctx, tx, t.req.Principal.ID, ref, billing.Transfer{
+		ID: string(berth.NewID(berth.PrefixTransaction, t.now())), Amount: plan.Price.Deposit, Operation: t.op.Name,
+		Memo: plan.Memo, Key: t.req.Key.ID, At: t.now(),
+	})
+	return t.receipt(id, plan.Price.Total, "held"), err
+}
+
+func (t task) receipt(transaction string, amount berth.Micros, status string) *Receipt {
+	r := &Receipt{Transaction: transaction, Amount: amount, Status: status, Rail: "balance"}
+	if t.payment != nil {
+		r.Rail, r.Payment = t.claim.Rail, t.payment.paid()
+	}
+	return r
 }
 
 // honour replaces the price by a quote's, where the call names one that is for

@@ -262,7 +262,7 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 		return nil, Effect{}, err
 	}
 	t.req.Charge = ""
-	if plan.Price.Total > 0 {
+	if plan.Price.Total > plan.Price.Deposit {
 		t.req.Charge = string(berth.NewID(berth.PrefixTransaction, t.now()))
 	}
 	out, effect, err := t.op.commit(ctx, tx, t.req, t.in, plan)

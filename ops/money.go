@@ -24,8 +24,11 @@ type QuoteIn struct {
 	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64"`
 	Minutes    int    `json:"minutes,omitempty" minimum:"1" maximum:"527040"`
 	Days       int    `json:"days,omitempty" minimum:"1" maximum:"365"`
+	Lease      string `json:"lease,omitempty" enum:"minutes,hourly,days,deposit"`
+	Deposit    string `json:"deposit,omitempty" maxLength:"20"`
 	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"What create_server restores."`
 	Action     string `json:"action,omitempty" enum:"on,off,reboot"`
+	Class      string `json:"class,omitempty" enum:"snapshot,backup"`
 }
 
 // QuoteOut is what quote answers.
@@ -33,6 +36,7 @@ type QuoteOut struct {
 	QuoteID   berth.ID       `json:"quote_id" example:"quo_0193f2a4c1d05e6f7a8b9c0d"`
 	Operation string         `json:"operation"`
 	Total     berth.Micros   `json:"total"`
+	Deposit   berth.Micros   `json:"deposit,omitempty" doc:"The part of the total that goes into an escrow; what is not used of it returns."`
 	Currency  string         `json:"currency" example:"USD"`
 	Breakdown []billing.Line `json:"breakdown"`
 	ExpiresAt time.Time      `json:"expires_at"`
@@ -50,7 +54,7 @@ type BalanceOut struct {
 	Spent     berth.Micros   `json:"spent" doc:"Spent or held so far, refunds deducted."`
 	Currency  string         `json:"currency" example:"USD"`
 	Tariff    account.Tariff `json:"tariff" enum:"retail,cost"`
-	Hourly    berth.Micros   `json:"hourly_spend" doc:"What your live servers cost per hour."`
+	Hourly    berth.Micros   `json:"hourly_spend" doc:"What your servers cost per hour, without those suspended."`
 	Budget    *BudgetView    `json:"budget,omitempty" doc:"Your account's spending caps."`
 	KeyBudget *BudgetView    `json:"key_budget,omitempty" doc:"This API key's spending caps."`
 }
@@ -137,13 +141,17 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 		case in.Region:
 			return Plan{}, wrongField("region", "is required for create_server")
 		}
+		lease := LeaseIn{Lease: in.Lease, Deposit: in.Deposit}
+		if lease.Days = in.Days; in.Lease != "days" {
+			lease.Days = 0
+		}
 		return s.planCreate(ctx, rx, r, CreateServerIn{
-			Size: in.Size, Region: in.Region, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
+			LeaseIn: lease, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
 		})
 	case "add_ssh_key":
 		return keyPlan(s.catalog.Prices.Native.FeePrice(r.Principal.Tariff, billing.FeeKey)), nil
 	case "extend":
-		return s.planExtend(ctx, rx, r, ExtendIn{ID: in.ID, Minutes: in.Minutes, Days: in.Days})
+		return s.planExtend(ctx, rx, r, ExtendIn{ID: in.ID, Minutes: in.Minutes, Days: in.Days, Deposit: in.Deposit})
 	}
 	if kind != berth.PrefixServer {
 		return Plan{}, wrongField("id", in.Operation+" needs a server's id (srv_…)")
@@ -159,7 +167,7 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 		}
 		return s.planPower(ctx, rx, r, PowerIn{ServerIn: server, Action: in.Action})
 	default:
-		return s.planSnapshot(ctx, rx, r, SnapshotIn{ServerIn: server})
+		return s.planSnapshot(ctx, rx, r, SnapshotIn{ServerIn: server, Class: in.Class})
 	}
 }
 
@@ -183,7 +191,7 @@ func (s *System) quote(ctx context.Context, tx Tx, r *Request, in QuoteIn, _ Pla
 		return QuoteOut{}, Effect{}, err
 	}
 	out := QuoteOut{
-		QuoteID: q.ID, Operation: q.Operation, Total: q.Price.Total, Currency: "USD", Breakdown: q.Price.Lines,
+		QuoteID: q.ID, Operation: q.Operation, Total: q.Price.Total, Deposit: q.Price.Deposit, Currency: "USD", Breakdown: q.Price.Lines,
 		ExpiresAt: stamp(q.Expires), Terms: plan.Terms,
 	}
 	if out.Breakdown == nil {
@@ -245,7 +253,7 @@ func viewBudget(b account.Budget, spent berth.Micros) *BudgetView {
 	return v
 }
 
-// hourlySpend is what a principal's live servers cost per hour.
+// hourlySpend is what a principal's servers cost per hour that are billed.
 func (s *System) hourlySpend(ctx context.Context, rx Rx, owner berth.ID) (sum berth.Micros, err error) {
 	page := fleet.ServerFilter{Limit: 200}
 	for {
@@ -254,7 +262,9 @@ func (s *System) hourlySpend(ctx context.Context, rx Rx, owner berth.ID) (sum be
 			return 0, err
 		}
 		for _, v := range list {
-			sum += v.Lease.Rate
+			if v.Status != fleet.Suspended && v.Status != fleet.Destroying {
+				sum += v.Lease.Rate
+			}
 		}
 		if len(list) < page.Limit {
 			return sum, nil

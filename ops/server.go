@@ -30,9 +30,10 @@ type ServerView struct {
 	RemainingMinutes int64        `json:"remaining_minutes"`
 	RemainingHours   float64      `json:"remaining_hours"`
 	AutoRenew        bool         `json:"auto_renew"`
-	CreatedAt        time.Time    `json:"created_at"`
-	Error            string       `json:"error,omitempty"`
-	Note             string       `json:"note,omitempty"`
+	LeaseView
+	CreatedAt time.Time `json:"created_at"`
+	Error     string    `json:"error,omitempty"`
+	Note      string    `json:"note,omitempty"`
 }
 
 // ActionView is an action as its owner sees it.
@@ -71,7 +72,7 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 	}
 	out := ServerView{
 		ID: v.ID, Label: v.Label, Status: v.Status, Region: v.Region, Size: v.Size, Image: v.Image, SnapshotID: v.Snapshot,
-		HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews,
+		HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews, LeaseView: viewLease(v, s.now()), Note: leaseNote(v),
 		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
 		CreatedAt: stamp(v.Created), Error: v.Reason,
 	}
@@ -83,9 +84,6 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 			out.SSHCommand = fmt.Sprintf("ssh -p %d root@%s", v.SSHPort, ip)
 		}
 	}
-	if v.Status == fleet.Off {
-		out.Note = "A server that is off keeps its disk and address and is billed on; destroy it to end that."
-	}
 	return out
 }
 
@@ -94,10 +92,11 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // CreateServerIn is the input of create_server.
 type CreateServerIn struct {
-	Size       string   `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
-	Region     string   `json:"region" catalog:"region" minLength:"1" maxLength:"64"`
-	Image      string   `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default ubuntu-24-04-x64."`
-	Minutes    int      `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
+	Size    string `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
+	Region  string `json:"region" catalog:"region" minLength:"1" maxLength:"64"`
+	Image   string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default ubuntu-24-04-x64."`
+	Minutes int    `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
+	LeaseIn
 	Label      string   `json:"label,omitempty" maxLength:"64" pattern:"^[a-zA-Z0-9._-]{1,64}$"`
 	SSHKeyIDs  []string `json:"ssh_key_ids,omitempty" maxItems:"20" doc:"Keys of yours to install; ssh_exec needs none."`
 	SnapshotID string   `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"Restore from this snapshot."`
@@ -108,8 +107,8 @@ type CreateServerIn struct {
 // CreateServerOut is what create_server answers.
 type CreateServerOut struct {
 	ServerView
-	MinutesPurchased int          `json:"minutes_purchased"`
-	TotalCharged     berth.Micros `json:"total_charged" doc:"Held now, charged when the server is delivered."`
+	MinutesPurchased int          `json:"minutes_purchased" doc:"Of the lease minutes; else 0."`
+	TotalCharged     berth.Micros `json:"total_charged" doc:"Held now, charged when the server is delivered. A deposit goes into an escrow."`
 	Action           ActionView   `json:"action"`
 }
 
@@ -163,12 +162,19 @@ type WorkOut struct {
 	Charged berth.Micros `json:"charged"`
 }
 
+// DestroyIn is the input of destroy_server.
+type DestroyIn struct {
+	ServerIn
+	Discard bool `json:"discard,omitempty" doc:"Take no snapshot: its files are lost."`
+}
+
 // DestroyOut is what destroy_server answers.
 type DestroyOut struct {
 	Deleted  bool           `json:"deleted"`
 	ID       berth.ID       `json:"id"`
 	Status   fleet.Status   `json:"status"`
-	Snapshot *FinalSnapshot `json:"snapshot" doc:"Null where the server never came up."`
+	Snapshot *FinalSnapshot `json:"snapshot" doc:"Null where the server never came up, or its disk was discarded."`
+	Refund   berth.Micros   `json:"refund,omitempty" doc:"The rest of a deposit; it returns as soon as the snapshot is taken."`
 	Action   ActionView     `json:"action"`
 }
 
@@ -184,7 +190,7 @@ func (s *System) addServers() {
 		Name: "create_server",
 		Doc: Doc{
 			Title: "Create a server", Toolset: "default", Tag: "Servers", OpenWorld: true,
-			Text:    "Buy a server: create fee + hourly price × minutes / 60, from your balance, charged only if it is delivered. Answers when SSH answers. Reuse the idempotency_key when you retry the same purchase.",
+			Text:    "Buy a server: create fee + hourly price × minutes / 60 (or another lease), from your balance, charged only if it is delivered. Answers when SSH answers. Reuse the idempotency_key when you retry the same purchase.",
 			Example: `{"size":"small","region":"nyc1","minutes":60,"label":"web-1"}`,
 		},
 		Routes: []Route{{Method: "POST", Path: "/v1/servers", Status: http.StatusCreated}},
@@ -277,16 +283,16 @@ func (s *System) addServerWork() {
 		},
 		Fresh: s.freshWork,
 	})
-	Add(s.table, Op[ServerIn, DestroyOut]{
+	Add(s.table, Op[DestroyIn, DestroyOut]{
 		Name: "destroy_server",
 		Doc: Doc{
-			Title: "Destroy a server", Text: "End a server. A snapshot is taken first and kept 72 hours free; unused minutes are not refunded. Free.", Toolset: "default", Tag: "Servers",
+			Title: "Destroy a server", Text: "End a server. A snapshot is taken first and kept 72 hours free. Unused minutes, hours and days are not refunded; the rest of a deposit is. Free.", Toolset: "default", Tag: "Servers",
 			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d"}`, Destructive: true, Idempotent: true, OpenWorld: true,
 		},
 		Routes:  []Route{{Method: "DELETE", Path: "/v1/servers/{server_id}", Status: 200}},
 		Access:  Identified,
-		Subject: func(in ServerIn) berth.ID { return berth.ID(in.ServerID) },
-		Plan: func(ctx context.Context, rx Rx, r *Request, _ ServerIn) (Plan, error) {
+		Subject: func(in DestroyIn) berth.ID { return berth.ID(in.ServerID) },
+		Plan: func(ctx context.Context, rx Rx, r *Request, _ DestroyIn) (Plan, error) {
 			return Plan{}, s.fleet.PlanDestroy(ctx, rx, r.Server)
 		},
 		Commit: s.destroyServer,
@@ -294,35 +300,44 @@ func (s *System) addServerWork() {
 	})
 }
 
-func (s *System) createOrder(r *Request, in CreateServerIn) fleet.CreateOrder {
+func (s *System) createOrder(r *Request, in CreateServerIn) (fleet.CreateOrder, error) {
 	keys := make([]berth.ID, len(in.SSHKeyIDs))
 	for i, k := range in.SSHKeyIDs {
 		keys[i] = berth.ID(k)
 	}
-	return fleet.CreateOrder{
+	o := fleet.CreateOrder{
 		Owner: r.Principal, Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
 		Keys: keys, Snapshot: berth.ID(in.SnapshotID), UserData: in.UserData, AutoRenew: in.AutoRenew,
 	}
+	return o, in.fill(&o)
 }
 
 func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateServerIn) (Plan, error) {
 	if in.Image != "" && in.SnapshotID != "" {
 		return Plan{}, wrongField("image", "a server starts from an image or from a snapshot, not from both")
 	}
-	price, err := s.fleet.PlanCreate(ctx, rx, s.createOrder(r, in))
-	return Plan{
-		Price: price, Reason: billing.ReasonPurchase, Hold: true,
-		Memo:  fmt.Sprintf("%s in %s for %s", in.Size, in.Region, plural("minute", in.Minutes)),
-		Terms: map[string]any{"size": in.Size, "region": in.Region, "minutes": in.Minutes, "snapshot_id": in.SnapshotID},
-	}, err
+	order, err := s.createOrder(r, in)
+	if err != nil {
+		return Plan{}, err
+	}
+	price, err := s.fleet.PlanCreate(ctx, rx, order)
+	terms, memo := orderTerms(order, price)
+	return Plan{Price: price, Reason: billing.ReasonPurchase, Hold: true, Memo: memo, Terms: terms}, err
 }
 
 func (s *System) createServer(ctx context.Context, tx Tx, r *Request, in CreateServerIn, p Plan) (CreateServerOut, Effect, error) {
-	sv, a, err := s.fleet.Create(ctx, tx, s.createOrder(r, in), p.Price, r.Charge)
+	order, err := s.createOrder(r, in)
 	if err != nil {
 		return CreateServerOut{}, Effect{}, err
 	}
-	out := CreateServerOut{ServerView: s.viewServer(sv), MinutesPurchased: in.Minutes, TotalCharged: p.Price.Total, Action: viewAction(a)}
+	sv, a, err := s.fleet.Create(ctx, tx, order, p.Price, r.Charge)
+	if err != nil {
+		return CreateServerOut{}, Effect{}, err
+	}
+	out := CreateServerOut{ServerView: s.viewServer(sv), TotalCharged: p.Price.Total, Action: viewAction(a)}
+	if order.Period == fleet.Minute {
+		out.MinutesPurchased = in.Minutes
+	}
 	return out, Effect{Ref: sv.ID, Action: a}, nil
 }
 
@@ -378,12 +393,13 @@ func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildI
 	}, err
 }
 
-func (s *System) destroyServer(ctx context.Context, tx Tx, r *Request, _ ServerIn, _ Plan) (DestroyOut, Effect, error) {
-	snap, a, err := s.fleet.Destroy(ctx, tx, r.Server, true)
+func (s *System) destroyServer(ctx context.Context, tx Tx, r *Request, in DestroyIn, _ Plan) (DestroyOut, Effect, error) {
+	rest := r.Server.Lease.Left(s.now())
+	snap, a, err := s.fleet.Destroy(ctx, tx, r.Server, !in.Discard)
 	if err != nil {
 		return DestroyOut{}, Effect{}, err
 	}
-	out := DestroyOut{Deleted: true, ID: r.Server.ID, Status: fleet.Destroying, Action: viewAction(a)}
+	out := DestroyOut{Deleted: true, ID: r.Server.ID, Status: fleet.Destroying, Refund: rest, Action: viewAction(a)}
 	if snap.ID != "" {
 		out.Snapshot = s.finalSnapshot(snap)
 	}

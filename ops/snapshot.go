@@ -23,6 +23,7 @@ type SnapshotView struct {
 	CreatedAt     time.Time            `json:"created_at"`
 	ExpiresAt     time.Time            `json:"expires_at"`
 	RemainingDays float64              `json:"remaining_days"`
+	Class         fleet.SnapshotClass  `json:"class" enum:"snapshot,backup"`
 }
 
 func (s *System) viewSnapshot(v fleet.Snapshot) SnapshotView {
@@ -33,14 +34,15 @@ func (s *System) viewSnapshot(v fleet.Snapshot) SnapshotView {
 	return SnapshotView{
 		ID: v.ID, Name: v.Name, Status: v.Status, ServerID: v.Server, Region: v.Region,
 		SizeGB: math.Round(float64(v.Bytes)/1e5) / 1e4, MinDiskGB: v.MinDiskGB,
-		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(left),
+		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(left), Class: v.Class,
 	}
 }
 
 // SnapshotIn is the input of snapshot.
 type SnapshotIn struct {
 	ServerIn
-	Name string `json:"name,omitempty" maxLength:"64"`
+	Name  string `json:"name,omitempty" maxLength:"64"`
+	Class string `json:"class,omitempty" enum:"snapshot,backup" default:"snapshot" doc:"A backup is kept 7 days, for 0.05 USD."`
 }
 
 // SnapshotOut is what snapshot answers.
@@ -137,21 +139,25 @@ func (s *System) addSnapshots() {
 }
 
 func (s *System) planSnapshot(ctx context.Context, rx Rx, r *Request, in SnapshotIn) (Plan, error) {
-	price, err := s.fleet.PlanSnapshot(ctx, rx, r.Server, r.Principal, in.Name)
-	return Plan{
+	price, err := s.fleet.PlanSnapshot(ctx, rx, r.Server, r.Principal, in.Name, fleet.SnapshotClass(in.Class))
+	plan := Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "snapshot",
 		Terms: map[string]any{"server_id": in.ServerID},
-	}, err
+	}
+	if in.Class == string(fleet.Backup) {
+		plan.Memo, plan.Terms["class"] = "backup", in.Class
+	}
+	return plan, err
 }
 
 func (s *System) takeSnapshot(ctx context.Context, tx Tx, r *Request, in SnapshotIn, p Plan) (SnapshotOut, Effect, error) {
-	snap, a, err := s.fleet.TakeSnapshot(ctx, tx, r.Server, in.Name, r.Charge)
+	snap, a, err := s.fleet.TakeSnapshot(ctx, tx, r.Server, in.Name, fleet.SnapshotClass(in.Class), r.Charge)
 	if err != nil {
 		return SnapshotOut{}, Effect{}, err
 	}
 	out := SnapshotOut{
 		SnapshotView: s.viewSnapshot(snap), ExpiresIn: hoursLeft(snap.ExpiresAt.Sub(s.now())),
-		Message: "The snapshot completes in the background; its free retention starts when it is complete.",
+		Message: "The snapshot completes in the background; its retention starts when it is complete.",
 		Charged: p.Price.Total, Action: viewAction(a),
 	}
 	return out, Effect{Ref: snap.ID, Action: a}, nil

@@ -31,6 +31,7 @@ func (tx *Tx) InsertQuote(ctx context.Context, q billing.Quote) error {
 		Total:     int64(q.Price.Total),
 		Created:   toMicros(q.Created),
 		Expires:   toMicros(q.Expires),
+		Deposit:   int64(q.Price.Deposit),
 	})
 	return conflict(err, "there is a quote %s already", q.ID)
 }
@@ -50,7 +51,7 @@ func toQuote(r db.Quote) (billing.Quote, error) {
 		Principal: berth.ID(r.Principal),
 		Operation: r.Operation,
 		Terms:     fromJSON(r.Terms),
-		Price:     billing.Price{Lines: lines, Total: berth.Micros(r.Total)},
+		Price:     billing.Price{Lines: lines, Total: berth.Micros(r.Total), Deposit: berth.Micros(r.Deposit)},
 		Created:   fromMicros(r.Created),
 		Expires:   fromMicros(r.Expires),
 	}, nil

@@ -62,6 +62,16 @@ func (rx *Rx) DueServers(ctx context.Context, now time.Time, n int) ([]fleet.Ser
 	return all(rows, err, toServer)
 }
 
+// RevivableServers implements fleet.Rx.
+func (rx *Rx) RevivableServers(ctx context.Context, now time.Time, after berth.ID, n int) ([]fleet.Server, error) {
+	most, err := limit(n, maxList)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := rx.q.RevivableServers(ctx, db.RevivableServersParams{Now: toMicros(now), After: string(after), Max: most})
+	return all(rows, err, toServer)
+}
+
 // InsertServer implements fleet.Tx.
 func (tx *Tx) InsertServer(ctx context.Context, s fleet.Server) error {
 	row, err := fromServer(s)
@@ -92,35 +102,39 @@ func fromServer(s fleet.Server) (db.Server, error) {
 		addr = s.Addr.String()
 	}
 	return db.Server{
-		ID:         string(s.ID),
-		Owner:      string(s.Owner),
-		Label:      s.Label,
-		Status:     string(s.Status),
-		Region:     s.Region,
-		Size:       s.Size,
-		Image:      s.Image,
-		Snapshot:   string(s.Snapshot),
-		Keys:       keys,
-		Rate:       int64(s.Lease.Rate),
-		PaidUntil:  toMicros(s.Lease.PaidUntil),
-		Period:     string(s.Lease.Period),
-		Renews:     s.Lease.Renews,
-		Renewal:    s.Lease.Renewal.Microseconds(),
-		Refundable: s.Lease.Refundable,
-		Bought:     s.Lease.Bought.Microseconds(),
-		DueAt:      toMicros(s.DueAt),
-		Charge:     s.Charge,
-		Price:      int64(s.Price),
-		MachineID:  s.MachineID,
-		Addr:       addr,
-		SshPort:    int64(s.SSHPort),
-		HostKey:    s.HostKey,
-		Secrets:    toBlob(s.Secrets),
-		CustomBoot: s.CustomBoot,
-		Reason:     s.Reason,
-		Created:    toMicros(s.Created),
-		Delivered:  toMicros(s.Delivered),
-		Ended:      toMicros(s.Ended),
+		ID:          string(s.ID),
+		Owner:       string(s.Owner),
+		Label:       s.Label,
+		Status:      string(s.Status),
+		Region:      s.Region,
+		Size:        s.Size,
+		Image:       s.Image,
+		Snapshot:    string(s.Snapshot),
+		Keys:        keys,
+		Rate:        int64(s.Lease.Rate),
+		PaidUntil:   toMicros(s.Lease.PaidUntil),
+		Period:      string(s.Lease.Period),
+		Renews:      s.Lease.Renews,
+		Renewal:     s.Lease.Renewal.Microseconds(),
+		Refundable:  s.Lease.Refundable,
+		Bought:      s.Lease.Bought.Microseconds(),
+		DueAt:       toMicros(s.DueAt),
+		Charge:      s.Charge,
+		Price:       int64(s.Price),
+		MachineID:   s.MachineID,
+		Addr:        addr,
+		SshPort:     int64(s.SSHPort),
+		HostKey:     s.HostKey,
+		Secrets:     toBlob(s.Secrets),
+		CustomBoot:  s.CustomBoot,
+		Reason:      s.Reason,
+		Created:     toMicros(s.Created),
+		Delivered:   toMicros(s.Delivered),
+		Ended:       toMicros(s.Ended),
+		Deposit:     int64(s.Lease.Deposit),
+		Metered:     int64(s.Lease.Metered),
+		MeteredFrom: toMicros(s.Lease.MeteredFrom),
+		GraceUntil:  toMicros(s.Lease.GraceUntil),
 	}, nil
 }
 
@@ -164,12 +178,16 @@ func toServer(r db.Server) (fleet.Server, error) {
 
 func toLease(r db.Server) fleet.Lease {
 	return fleet.Lease{
-		Rate:       berth.Micros(r.Rate),
-		PaidUntil:  fromMicros(r.PaidUntil),
-		Period:     fleet.Period(r.Period),
-		Renews:     r.Renews,
-		Renewal:    fromDuration(r.Renewal),
-		Refundable: r.Refundable,
-		Bought:     fromDuration(r.Bought),
+		Rate:        berth.Micros(r.Rate),
+		PaidUntil:   fromMicros(r.PaidUntil),
+		Period:      fleet.Period(r.Period),
+		Renews:      r.Renews,
+		Renewal:     fromDuration(r.Renewal),
+		Refundable:  r.Refundable,
+		Bought:      fromDuration(r.Bought),
+		Deposit:     berth.Micros(r.Deposit),
+		Metered:     berth.Micros(r.Metered),
+		MeteredFrom: fromMicros(r.MeteredFrom),
+		GraceUntil:  fromMicros(r.GraceUntil),
 	}
 }

@@ -68,6 +68,7 @@ func fromSnapshot(s fleet.Snapshot) db.Snapshot {
 		MinDiskGb:  int64(s.MinDiskGB),
 		Created:    toMicros(s.Created),
 		ExpiresAt:  toMicros(s.ExpiresAt),
+		Class:      string(s.Class),
 	}
 }
 
@@ -86,5 +87,6 @@ func toSnapshot(r db.Snapshot) (fleet.Snapshot, error) {
 		MinDiskGB:  int(r.MinDiskGb),
 		Created:    fromMicros(r.Created),
 		ExpiresAt:  fromMicros(r.ExpiresAt),
+		Class:      fleet.SnapshotClass(r.Class),
 	}, nil
 }

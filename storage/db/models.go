@@ -139,38 +139,43 @@ type Quote struct {
 	Total     int64
 	Created   int64
 	Expires   int64
+	Deposit   int64
 }
 
 type Server struct {
-	ID         string
-	Owner      string
-	Label      string
-	Status     string
-	Region     string
-	Size       string
-	Image      string
-	Snapshot   string
-	Keys       string
-	Rate       int64
-	PaidUntil  int64
-	Period     string
-	Renews     bool
-	Renewal    int64
-	Refundable bool
-	Bought     int64
-	DueAt      int64
-	Charge     string
-	Price      int64
-	MachineID  string
-	Addr       string
-	SshPort    int64
-	HostKey    string
-	Secrets    []byte
-	CustomBoot bool
-	Reason     string
-	Created    int64
-	Delivered  int64
-	Ended      int64
+	ID          string
+	Owner       string
+	Label       string
+	Status      string
+	Region      string
+	Size        string
+	Image       string
+	Snapshot    string
+	Keys        string
+	Rate        int64
+	PaidUntil   int64
+	Period      string
+	Renews      bool
+	Renewal     int64
+	Refundable  bool
+	Bought      int64
+	DueAt       int64
+	Charge      string
+	Price       int64
+	MachineID   string
+	Addr        string
+	SshPort     int64
+	HostKey     string
+	Secrets     []byte
+	CustomBoot  bool
+	Reason      string
+	Created     int64
+	Delivered   int64
+	Ended       int64
+	Deposit     int64
+	Metered     int64
+	MeteredFrom int64
+	GraceUntil  int64
 }
 
 type Snapshot struct {
@@ -187,6 +192,7 @@ type Snapshot struct {
 	MinDiskGb  int64
 	Created    int64
 	ExpiresAt  int64
+	Class      string
 }
 
 type Transfer struct {

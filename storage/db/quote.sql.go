@@ -22,8 +22,8 @@ func (q *Queries) DeleteQuotes(ctx context.Context, before int64) (int64, error)
 }
 
 const insertQuote = `-- name: InsertQuote :exec
-INSERT INTO quotes (id, principal, operation, terms, lines, total, created, expires)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO quotes (id, principal, operation, terms, lines, total, created, expires, deposit)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 `
 
 type InsertQuoteParams struct {
@@ -35,6 +35,7 @@ type InsertQuoteParams struct {
 	Total     int64
 	Created   int64
 	Expires   int64
+	Deposit   int64
 }
 
 func (q *Queries) InsertQuote(ctx context.Context, arg InsertQuoteParams) error {
@@ -47,12 +48,13 @@ func (q *Queries) InsertQuote(ctx context.Context, arg InsertQuoteParams) error 
 		arg.Total,
 		arg.Created,
 		arg.Expires,
+		arg.Deposit,
 	)
 	return err
 }
 
 const quote = `-- name: Quote :one
-SELECT id, principal, operation, terms, lines, total, created, expires FROM quotes WHERE id = $1
+SELECT id, principal, operation, terms, lines, total, created, expires, deposit FROM quotes WHERE id = $1
 `
 
 func (q *Queries) Quote(ctx context.Context, id string) (Quote, error) {
@@ -67,6 +69,7 @@ func (q *Queries) Quote(ctx context.Context, id string) (Quote, error) {
 		&i.Total,
 		&i.Created,
 		&i.Expires,
+		&i.Deposit,
 	)
 	return i, err
 }

@@ -21,7 +21,7 @@ func (q *Queries) CountLiveServers(ctx context.Context, owner string) (int64, er
 }
 
 const dueServers = `-- name: DueServers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
 WHERE status NOT IN ('destroyed', 'error') AND due_at > 0 AND delivered > 0 AND due_at <= $1
 ORDER BY due_at, id LIMIT $2
 `
@@ -70,6 +70,10 @@ func (q *Queries) DueServers(ctx context.Context, arg DueServersParams) ([]Serve
 			&i.Created,
 			&i.Delivered,
 			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -88,43 +92,48 @@ const insertServer = `-- name: InsertServer :exec
 INSERT INTO servers (
     id, owner, label, status, region, size, image, snapshot, keys,
     rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price,
-    machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended
+    machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended,
+    deposit, metered, metered_from, grace_until
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27, $28, $29
+    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33
 )
 `
 
 type InsertServerParams struct {
-	ID         string
-	Owner      string
-	Label      string
-	Status     string
-	Region     string
-	Size       string
-	Image      string
-	Snapshot   string
-	Keys       string
-	Rate       int64
-	PaidUntil  int64
-	Period     string
-	Renews     bool
-	Renewal    int64
-	Refundable bool
-	Bought     int64
-	DueAt      int64
-	Charge     string
-	Price      int64
-	MachineID  string
-	Addr       string
-	SshPort    int64
-	HostKey    string
-	Secrets    []byte
-	CustomBoot bool
-	Reason     string
-	Created    int64
-	Delivered  int64
-	Ended      int64
+	ID          string
+	Owner       string
+	Label       string
+	Status      string
+	Region      string
+	Size        string
+	Image       string
+	Snapshot    string
+	Keys        string
+	Rate        int64
+	PaidUntil   int64
+	Period      string
+	Renews      bool
+	Renewal     int64
+	Refundable  bool
+	Bought      int64
+	DueAt       int64
+	Charge      string
+	Price       int64
+	MachineID   string
+	Addr        string
+	SshPort     int64
+	HostKey     string
+	Secrets     []byte
+	CustomBoot  bool
+	Reason      string
+	Created     int64
+	Delivered   int64
+	Ended       int64
+	Deposit     int64
+	Metered     int64
+	MeteredFrom int64
+	GraceUntil  int64
 }
 
 func (q *Queries) InsertServer(ctx context.Context, arg InsertServerParams) error {
@@ -158,12 +167,16 @@ func (q *Queries) InsertServer(ctx context.Context, arg InsertServerParams) erro
 		arg.Created,
 		arg.Delivered,
 		arg.Ended,
+		arg.Deposit,
+		arg.Metered,
+		arg.MeteredFrom,
+		arg.GraceUntil,
 	)
 	return err
 }
 
 const liveServers = `-- name: LiveServers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
 WHERE id > $1 AND status NOT IN ('destroyed', 'error')
 ORDER BY id LIMIT $2
 `
@@ -212,6 +225,86 @@ func (q *Queries) LiveServers(ctx context.Context, arg LiveServersParams) ([]Ser
 			&i.Created,
 			&i.Delivered,
 			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const revivableServers = `-- name: RevivableServers :many
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
+WHERE status = 'suspended' AND grace_until > $1 AND servers.id > $2
+    AND NOT EXISTS (SELECT 1 FROM principals WHERE principals.id = servers.owner AND principals.suspended)
+    AND EXISTS (
+        SELECT 1 FROM ledger_accounts
+        WHERE ledger_accounts.id = 'customer:' || servers.owner
+            AND ledger_accounts.credited - ledger_accounts.debited - ledger_accounts.held >= servers.rate
+    )
+ORDER BY id LIMIT $3
+`
+
+type RevivableServersParams struct {
+	Now   int64
+	After string
+	Max   int32
+}
+
+// Those whose owner can pay an hour again.
+func (q *Queries) RevivableServers(ctx context.Context, arg RevivableServersParams) ([]Server, error) {
+	rows, err := q.db.QueryContext(ctx, revivableServers, arg.Now, arg.After, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Server
+	for rows.Next() {
+		var i Server
+		if err := rows.Scan(
+			&i.ID,
+			&i.Owner,
+			&i.Label,
+			&i.Status,
+			&i.Region,
+			&i.Size,
+			&i.Image,
+			&i.Snapshot,
+			&i.Keys,
+			&i.Rate,
+			&i.PaidUntil,
+			&i.Period,
+			&i.Renews,
+			&i.Renewal,
+			&i.Refundable,
+			&i.Bought,
+			&i.DueAt,
+			&i.Charge,
+			&i.Price,
+			&i.MachineID,
+			&i.Addr,
+			&i.SshPort,
+			&i.HostKey,
+			&i.Secrets,
+			&i.CustomBoot,
+			&i.Reason,
+			&i.Created,
+			&i.Delivered,
+			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -227,7 +320,7 @@ func (q *Queries) LiveServers(ctx context.Context, arg LiveServersParams) ([]Ser
 }
 
 const server = `-- name: Server :one
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended FROM servers WHERE id = $1
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers WHERE id = $1
 `
 
 func (q *Queries) Server(ctx context.Context, id string) (Server, error) {
@@ -263,12 +356,16 @@ func (q *Queries) Server(ctx context.Context, id string) (Server, error) {
 		&i.Created,
 		&i.Delivered,
 		&i.Ended,
+		&i.Deposit,
+		&i.Metered,
+		&i.MeteredFrom,
+		&i.GraceUntil,
 	)
 	return i, err
 }
 
 const servers = `-- name: Servers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
 WHERE owner = $1 AND (id < $2 OR $2 = '')
 ORDER BY id DESC LIMIT $3
 `
@@ -318,6 +415,10 @@ func (q *Queries) Servers(ctx context.Context, arg ServersParams) ([]Server, err
 			&i.Created,
 			&i.Delivered,
 			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -333,7 +434,7 @@ func (q *Queries) Servers(ctx context.Context, arg ServersParams) ([]Server, err
 }
 
 const serversOwnedLive = `-- name: ServersOwnedLive :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
 WHERE owner = $1 AND status NOT IN ('destroyed', 'error')
     AND (id < $2 OR $2 = '')
 ORDER BY id DESC LIMIT $3
@@ -384,6 +485,10 @@ func (q *Queries) ServersOwnedLive(ctx context.Context, arg ServersOwnedLivePara
 			&i.Created,
 			&i.Delivered,
 			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -403,40 +508,45 @@ UPDATE servers SET
     owner = $2, label = $3, status = $4, region = $5, size = $6, image = $7, snapshot = $8, keys = $9,
     rate = $10, paid_until = $11, period = $12, renews = $13, renewal = $14, refundable = $15, bought = $16,
     due_at = $17, charge = $18, price = $19, machine_id = $20, addr = $21, ssh_port = $22, host_key = $23,
-    secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29
+    secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29,
+    deposit = $30, metered = $31, metered_from = $32, grace_until = $33
 WHERE id = $1
 `
 
 type UpdateServerParams struct {
-	ID         string
-	Owner      string
-	Label      string
-	Status     string
-	Region     string
-	Size       string
-	Image      string
-	Snapshot   string
-	Keys       string
-	Rate       int64
-	PaidUntil  int64
-	Period     string
-	Renews     bool
-	Renewal    int64
-	Refundable bool
-	Bought     int64
-	DueAt      int64
-	Charge     string
-	Price      int64
-	MachineID  string
-	Addr       string
-	SshPort    int64
-	HostKey    string
-	Secrets    []byte
-	CustomBoot bool
-	Reason     string
-	Created    int64
-	Delivered  int64
-	Ended      int64
+	ID          string
+	Owner       string
+	Label       string
+	Status      string
+	Region      string
+	Size        string
+	Image       string
+	Snapshot    string
+	Keys        string
+	Rate        int64
+	PaidUntil   int64
+	Period      string
+	Renews      bool
+	Renewal     int64
+	Refundable  bool
+	Bought      int64
+	DueAt       int64
+	Charge      string
+	Price       int64
+	MachineID   string
+	Addr        string
+	SshPort     int64
+	HostKey     string
+	Secrets     []byte
+	CustomBoot  bool
+	Reason      string
+	Created     int64
+	Delivered   int64
+	Ended       int64
+	Deposit     int64
+	Metered     int64
+	MeteredFrom int64
+	GraceUntil  int64
 }
 
 func (q *Queries) UpdateServer(ctx context.Context, arg UpdateServerParams) (int64, error) {
@@ -470,6 +580,10 @@ func (q *Queries) UpdateServer(ctx context.Context, arg UpdateServerParams) (int
 		arg.Created,
 		arg.Delivered,
 		arg.Ended,
+		arg.Deposit,
+		arg.Metered,
+		arg.MeteredFrom,
+		arg.GraceUntil,
 	)
 	if err != nil {
 		return 0, err

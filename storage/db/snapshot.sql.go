@@ -10,7 +10,7 @@ import (
 )
 
 const dueSnapshots = `-- name: DueSnapshots :many
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at FROM snapshots
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots
 WHERE status IN ('available', 'error') AND expires_at > 0 AND expires_at <= $1
 ORDER BY expires_at, id LIMIT $2
 `
@@ -43,6 +43,7 @@ func (q *Queries) DueSnapshots(ctx context.Context, arg DueSnapshotsParams) ([]S
 			&i.MinDiskGb,
 			&i.Created,
 			&i.ExpiresAt,
+			&i.Class,
 		); err != nil {
 			return nil, err
 		}
@@ -59,8 +60,8 @@ func (q *Queries) DueSnapshots(ctx context.Context, arg DueSnapshotsParams) ([]S
 
 const insertSnapshot = `-- name: InsertSnapshot :exec
 INSERT INTO snapshots (
-    id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 `
 
 type InsertSnapshotParams struct {
@@ -77,6 +78,7 @@ type InsertSnapshotParams struct {
 	MinDiskGb  int64
 	Created    int64
 	ExpiresAt  int64
+	Class      string
 }
 
 func (q *Queries) InsertSnapshot(ctx context.Context, arg InsertSnapshotParams) error {
@@ -94,12 +96,13 @@ func (q *Queries) InsertSnapshot(ctx context.Context, arg InsertSnapshotParams) 
 		arg.MinDiskGb,
 		arg.Created,
 		arg.ExpiresAt,
+		arg.Class,
 	)
 	return err
 }
 
 const snapshot = `-- name: Snapshot :one
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at FROM snapshots WHERE id = $1
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots WHERE id = $1
 `
 
 func (q *Queries) Snapshot(ctx context.Context, id string) (Snapshot, error) {
@@ -119,12 +122,13 @@ func (q *Queries) Snapshot(ctx context.Context, id string) (Snapshot, error) {
 		&i.MinDiskGb,
 		&i.Created,
 		&i.ExpiresAt,
+		&i.Class,
 	)
 	return i, err
 }
 
 const snapshots = `-- name: Snapshots :many
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at FROM snapshots
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots
 WHERE owner = $1 AND (id < $2 OR $2 = '')
 ORDER BY id DESC LIMIT $3
 `
@@ -158,6 +162,7 @@ func (q *Queries) Snapshots(ctx context.Context, arg SnapshotsParams) ([]Snapsho
 			&i.MinDiskGb,
 			&i.Created,
 			&i.ExpiresAt,
+			&i.Class,
 		); err != nil {
 			return nil, err
 		}
@@ -173,7 +178,7 @@ func (q *Queries) Snapshots(ctx context.Context, arg SnapshotsParams) ([]Snapsho
 }
 
 const snapshotsKept = `-- name: SnapshotsKept :many
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at FROM snapshots
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots
 WHERE owner = $1 AND status IN ('pending', 'available')
     AND (id < $2 OR $2 = '')
 ORDER BY id DESC LIMIT $3
@@ -208,6 +213,7 @@ func (q *Queries) SnapshotsKept(ctx context.Context, arg SnapshotsKeptParams) ([
 			&i.MinDiskGb,
 			&i.Created,
 			&i.ExpiresAt,
+			&i.Class,
 		); err != nil {
 			return nil, err
 		}
@@ -225,7 +231,7 @@ func (q *Queries) SnapshotsKept(ctx context.Context, arg SnapshotsKeptParams) ([
 const updateSnapshot = `-- name: UpdateSnapshot :execrows
 UPDATE snapshots SET
     owner = $2, server = $3, name = $4, status = $5, region = $6, size = $7, image = $8,
-    provider_id = $9, bytes = $10, min_disk_gb = $11, created = $12, expires_at = $13
+    provider_id = $9, bytes = $10, min_disk_gb = $11, created = $12, expires_at = $13, class = $14
 WHERE id = $1
 `
 
@@ -243,6 +249,7 @@ type UpdateSnapshotParams struct {
 	MinDiskGb  int64
 	Created    int64
 	ExpiresAt  int64
+	Class      string
 }
 
 func (q *Queries) UpdateSnapshot(ctx context.Context, arg UpdateSnapshotParams) (int64, error) {
@@ -260,6 +267,7 @@ func (q *Queries) UpdateSnapshot(ctx context.Context, arg UpdateSnapshotParams) 
 		arg.MinDiskGb,
 		arg.Created,
 		arg.ExpiresAt,
+		arg.Class,
 	)
 	if err != nil {
 		return 0, err

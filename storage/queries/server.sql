@@ -25,14 +25,27 @@ SELECT * FROM servers
 WHERE status NOT IN ('destroyed', 'error') AND due_at > 0 AND delivered > 0 AND due_at <= sqlc.arg(now)
 ORDER BY due_at, id LIMIT sqlc.arg(max);
 
+-- Those whose owner can pay an hour again.
+-- name: RevivableServers :many
+SELECT * FROM servers
+WHERE status = 'suspended' AND grace_until > sqlc.arg(now) AND servers.id > sqlc.arg(after)
+    AND NOT EXISTS (SELECT 1 FROM principals WHERE principals.id = servers.owner AND principals.suspended)
+    AND EXISTS (
+        SELECT 1 FROM ledger_accounts
+        WHERE ledger_accounts.id = 'customer:' || servers.owner
+            AND ledger_accounts.credited - ledger_accounts.debited - ledger_accounts.held >= servers.rate
+    )
+ORDER BY id LIMIT sqlc.arg(max);
+
 -- name: InsertServer :exec
 INSERT INTO servers (
     id, owner, label, status, region, size, image, snapshot, keys,
     rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price,
-    machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended
+    machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended,
+    deposit, metered, metered_from, grace_until
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27, $28, $29
+    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33
 );
 
 -- name: UpdateServer :execrows
@@ -40,5 +53,6 @@ UPDATE servers SET
     owner = $2, label = $3, status = $4, region = $5, size = $6, image = $7, snapshot = $8, keys = $9,
     rate = $10, paid_until = $11, period = $12, renews = $13, renewal = $14, refundable = $15, bought = $16,
     due_at = $17, charge = $18, price = $19, machine_id = $20, addr = $21, ssh_port = $22, host_key = $23,
-    secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29
+    secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29,
+    deposit = $30, metered = $31, metered_from = $32, grace_until = $33
 WHERE id = $1;

@@ -81,7 +81,7 @@ func transfers(s suite) {
 
 	for i, reason := range []billing.Reason{
 		billing.ReasonGrant, billing.ReasonPurchase, billing.ReasonExtension,
-		billing.ReasonRenewal, billing.ReasonService, billing.ReasonRefund,
+		billing.ReasonRenewal, billing.ReasonService, billing.ReasonRefund, billing.ReasonDeposit, billing.ReasonUsage,
 	} {
 		t := spend(fmt.Sprintf("reason %d", i), billing.Direct, owner, 1, 4)
 		t.Reason = reason
@@ -280,7 +280,7 @@ func quotes(s suite) {
 		Terms:     json.RawMessage(`{"minutes":60, "size":"small"}`),
 		Price: billing.Price{
 			Lines: []billing.Line{{Item: "compute", Quantity: "60", Unit: "minute", UnitPrice: "0.00025", Amount: 15_000}},
-			Total: math.MaxInt32 * berth.Dollar,
+			Total: math.MaxInt32 * berth.Dollar, Deposit: 3,
 		},
 		Created: at(1),
 		Expires: at(2),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/billing"
 	"berth/fleet"
 	"berth/ops"
 )
@@ -34,6 +35,7 @@ func servers(s suite) {
 		Lease: fleet.Lease{
 			Rate: 15_000, PaidUntil: at(3600), Period: fleet.Hour, Renews: true, Renewal: time.Hour,
 			Refundable: true, Bought: 90 * time.Minute,
+			Deposit: 5_000_000, Metered: 17, MeteredFrom: at(5), GraceUntil: at(7),
 		},
 		DueAt:      at(3000),
 		Charge:     "txn_1",
@@ -164,4 +166,54 @@ func dueServers(s suite) {
 		fetch(s, "due", want, func(rx ops.Rx) ([]fleet.Server, error) { return rx.DueServers(ctx, at(90), limit) })
 	}
 	fetch(s, "none due", []fleet.Server{}, func(rx ops.Rx) ([]fleet.Server, error) { return rx.DueServers(ctx, at(69), 9) })
+}
+
+// revivable servers wait for an hour's price of an owner who may pay it.
+func revivable(s suite) {
+	ctx := s.Context()
+	rich, poor, barred := s.principal("a@example.com"), s.principal("b@example.com"), s.principal("c@example.com")
+	s.write(func(tx ops.Tx) error {
+		for owner, amount := range map[berth.ID]berth.Micros{rich: 12, poor: 9, barred: 100} {
+			err := tx.PutLedgerAccount(ctx, billing.Account{ID: billing.CustomerAccount(owner), Credited: amount, Held: 1, Debited: 1})
+			if err != nil {
+				return err
+			}
+		}
+		p, err := tx.Principal(ctx, barred)
+		if err != nil {
+			return err
+		}
+		p.Suspended = true
+		return tx.UpdatePrincipal(ctx, p)
+	})
+	insert := func(owner berth.ID, seconds int, change func(*fleet.Server)) fleet.Server {
+		srv := server(owner, seconds, fleet.Suspended)
+		srv.Lease.Rate, srv.Lease.GraceUntil = 10, at(100)
+		if change != nil {
+			change(&srv)
+		}
+		s.write(func(tx ops.Tx) error { return tx.InsertServer(ctx, srv) })
+		return srv
+	}
+	first, second := insert(rich, 1, nil), insert(rich, 2, nil)
+	insert(rich, 3, func(srv *fleet.Server) { srv.Lease.Rate = 11 })
+	insert(rich, 4, func(srv *fleet.Server) { srv.Lease.GraceUntil = at(50) })
+	insert(rich, 5, func(srv *fleet.Server) { srv.Lease.GraceUntil = time.Time{} }) // held for another reason
+	insert(rich, 6, func(srv *fleet.Server) { srv.Status = fleet.Destroying })
+	insert(poor, 7, nil)
+	insert(barred, 8, nil)
+	for _, tt := range []struct {
+		after berth.ID
+		limit int
+		want  []fleet.Server
+	}{
+		{"", 9, []fleet.Server{first, second}},
+		{"", 1, []fleet.Server{first}},
+		{first.ID, 9, []fleet.Server{second}},
+		{second.ID, 9, []fleet.Server{}},
+	} {
+		fetch(s, "revivable", tt.want, func(rx ops.Rx) ([]fleet.Server, error) {
+			return rx.RevivableServers(ctx, at(50), tt.after, tt.limit)
+		})
+	}
 }

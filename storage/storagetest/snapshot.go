@@ -25,6 +25,7 @@ func snapshots(s suite) {
 		MinDiskGB:  25,
 		Created:    at(1),
 		ExpiresAt:  at(2),
+		Class:      fleet.Backup,
 	}
 	filled(s, snap)
 	get := func(rx ops.Rx) (fleet.Snapshot, error) { return rx.Snapshot(ctx, snap.ID) }
@@ -34,7 +35,7 @@ func snapshots(s suite) {
 	fetch(s, "snapshot", snap, get)
 	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertSnapshot(ctx, snap) })
 
-	least := fleet.Snapshot{ID: snap.ID, Owner: owner, Status: fleet.SnapshotPending}
+	least := fleet.Snapshot{ID: snap.ID, Owner: owner, Status: fleet.SnapshotPending, Class: fleet.ShortTerm}
 	s.write(func(tx ops.Tx) error { return tx.UpdateSnapshot(ctx, least) })
 	fetch(s, "emptied", least, get)
 	s.write(func(tx ops.Tx) error { return tx.UpdateSnapshot(ctx, snap) })
@@ -50,10 +51,10 @@ func snapshotLists(s suite) {
 		fleet.SnapshotExpired, fleet.SnapshotFailed, fleet.SnapshotAvailable,
 	} {
 		snap := fleet.Snapshot{
-			ID: newID(berth.PrefixSnapshot, i), Owner: owner, Status: status, Created: at(i), ExpiresAt: at(100 - i),
+			ID: newID(berth.PrefixSnapshot, i), Owner: owner, Status: status, Created: at(i), ExpiresAt: at(100 - i), Class: fleet.ShortTerm,
 		}
 		own = append(own, snap)
-		foreign := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, i), Owner: other, Status: fleet.SnapshotPending}
+		foreign := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, i), Owner: other, Status: fleet.SnapshotPending, Class: fleet.ShortTerm}
 		s.write(func(tx ops.Tx) error {
 			if err := tx.InsertSnapshot(ctx, snap); err != nil {
 				return err
@@ -73,7 +74,7 @@ func snapshotLists(s suite) {
 		fetch(s, name, tt.want, func(rx ops.Rx) ([]fleet.Snapshot, error) { return rx.Snapshots(ctx, owner, tt.filter) })
 	}
 
-	never := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, 50), Owner: other, Status: fleet.SnapshotAvailable, ExpiresAt: time.Time{}}
+	never := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, 50), Owner: other, Status: fleet.SnapshotAvailable, ExpiresAt: time.Time{}, Class: fleet.ShortTerm}
 	s.write(func(tx ops.Tx) error { return tx.InsertSnapshot(ctx, never) })
 	for _, tt := range []struct {
 		now, limit int

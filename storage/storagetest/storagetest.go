@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) ops.Store) {
 		{"servers", servers},
 		{"server lists", serverLists},
 		{"due servers", dueServers},
+		{"revivable servers", revivable},
 		{"snapshots", snapshots},
 		{"snapshot lists", snapshotLists},
 		{"keys", keys},
