@@ -24,7 +24,7 @@ func (s *sim) leave(rest berth.Micros) {
 	surplus := s.balance().Available() - rest
 	s.write(func(tx fleet.Tx) error {
 		_, err := billing.Charge(bg, tx, s.owner.ID, billing.Transfer{
-			ID: "spent:" + s.clock.Now().String(), Amount: surplus, Reason: billing.ReasonService, At: s.clock.Now(),
+			ID: string(berth.NewID(berth.PrefixTransaction, s.clock.Now())), Amount: surplus, Reason: billing.ReasonService, At: s.clock.Now(),
 		})
 		return err
 	})
@@ -34,7 +34,7 @@ func (s *sim) leave(rest berth.Micros) {
 func (s *sim) credit(amount berth.Micros) {
 	s.t.Helper()
 	s.write(func(tx fleet.Tx) error {
-		_, err := billing.Grant(bg, tx, s.owner.ID, billing.Transfer{ID: "credit:" + s.clock.Now().String(), Amount: amount, At: s.clock.Now()})
+		_, err := billing.Grant(bg, tx, s.owner.ID, billing.Transfer{ID: string(berth.NewID(berth.PrefixTransaction, s.clock.Now())), Amount: amount, At: s.clock.Now()})
 		return err
 	})
 }

@@ -33,6 +33,7 @@ func TestAnything(t *testing.T) {
 			"fault":   m.fault,
 			"vanish":  m.vanish,
 			"wait":    m.wait,
+			"money":   m.money,
 			"scan":    m.scan,
 		})
 		m.rest()
@@ -63,7 +64,10 @@ func (m *machineModel) create(rt *rapid.T) {
 	o := m.order()
 	o.Size = rapid.SampledFrom([]string{"small", "medium", "large"}).Draw(rt, "size")
 	o.Minutes = rapid.SampledFrom([]int{1, 10, 90, 3000}).Draw(rt, "minutes")
-	o.AutoRenew = rapid.Bool().Draw(rt, "renew")
+	o.Period = rapid.SampledFrom([]fleet.Period{fleet.Minute, fleet.Hour, fleet.Day, fleet.Deposit}).Draw(rt, "period")
+	o.AutoRenew = o.Period == fleet.Minute && rapid.Bool().Draw(rt, "renew")
+	o.Days = rapid.SampledFrom([]int{1, 7}).Draw(rt, "days")
+	o.Deposit = berth.Micros(rapid.IntRange(10_000, 500_000).Draw(rt, "deposit"))
 	o.Owner.Tariff = rapid.SampledFrom([]account.Tariff{account.Retail, account.Cost}).Draw(rt, "tariff")
 	if len(m.snapshots) > 0 && rapid.Bool().Draw(rt, "restore") {
 		o.Snapshot = rapid.SampledFrom(m.snapshots).Draw(rt, "snapshot")
@@ -84,13 +88,21 @@ func (m *machineModel) change(rt *rapid.T) {
 	id := m.someServer(rt)
 	var a fleet.Action
 	var err error
-	switch what := rapid.SampledFrom([]string{"on", "off", "reboot", "resize", "rebuild", "snapshot", "extend"}).Draw(rt, "change"); what {
+	switch what := rapid.SampledFrom([]string{"on", "off", "reboot", "resize", "rebuild", "snapshot", "extend", "more days", "more deposit"}).Draw(rt, "change"); what {
 	case "resize":
 		a, err = m.resize(id, rapid.SampledFrom([]string{"small", "medium", "large"}).Draw(rt, "size"))
 	case "rebuild":
 		a, err = m.rebuild(id, "debian-12-x64", "")
 	case "snapshot":
 		a, err = m.snapshot(id)
+	case "more days":
+		if err = m.more(id, fleet.More{Days: 7}); err == nil {
+			return
+		}
+	case "more deposit":
+		if err = m.more(id, fleet.More{Deposit: berth.Micros(rapid.IntRange(1, 500_000).Draw(rt, "amount"))}); err == nil {
+			return
+		}
 	case "extend":
 		if err = m.extend(id, rapid.IntRange(1, 500).Draw(rt, "minutes")); err == nil {
 			return
@@ -138,6 +150,15 @@ func (m *machineModel) vanish(rt *rapid.T) { m.cloud.Vanish(string(m.someServer(
 
 func (m *machineModel) wait(rt *rapid.T) {
 	m.clock.Advance(time.Duration(rapid.IntRange(1, 7200).Draw(rt, "seconds")) * time.Second)
+}
+
+// money takes most of the owner's balance, or gives some.
+func (m *machineModel) money(rt *rapid.T) {
+	if have := m.balance().Available(); have > 10_000 && rapid.Bool().Draw(rt, "spend") {
+		m.leave(berth.Micros(rapid.IntRange(1, 10_000).Draw(rt, "left")))
+		return
+	}
+	m.credit(berth.Micros(rapid.IntRange(1, 1_000_000).Draw(rt, "credit")))
 }
 
 // scan expires and reconciles, as the jobs do; faults and a dying process may
