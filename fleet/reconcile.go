@@ -210,7 +210,7 @@ func (f *Fleet) settledServers(ctx context.Context) (settled []Server, err error
 // as by a command on it.
 func (f *round) writeBackPower(ctx context.Context, s Server, m provider.Machine) error {
 	if s.Status == Suspended && m.State == provider.On && !m.Busy {
-		if !f.suspects.confirmed("power:"+m.ID, f.Now(), f.Pace.Grace) {
+		if !f.confirmed(TurnedOnOrOff, string(s.ID)) {
 			return nil
 		}
 		return f.enforceOff(ctx, s)

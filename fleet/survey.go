@@ -23,7 +23,7 @@ const (
 	OrphanedMachine  FindingKind = "orphaned_machine"  // no live server has it: it is destroyed
 	OrphanedSnapshot FindingKind = "orphaned_snapshot" // no snapshot's row has it: it is deleted
 	VanishedMachine  FindingKind = "vanished_machine"  // a live server's is gone: the server ends and unused time is refunded
-	TurnedOnOrOff    FindingKind = "turned_on_or_off"  // from elsewhere: the server's status follows
+	TurnedOnOrOff    FindingKind = "turned_on_or_off"  // from elsewhere: the server's status follows, or a suspended one is turned off again
 )
 
 // round is one round of the sweeper.
