@@ -98,7 +98,7 @@ func paymentInfo(op *ops.Operation, terms []berth.Challenge) map[string]any {
 		return nil
 	}
 	var amount any = "0"
-	if op.Priced {
+	if op.Priced || op.Credits {
 		amount = nil
 	}
 	var offers []map[string]any

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -39,7 +40,11 @@ func TestRoutes(t *testing.T) {
 					}
 					body = bytes.NewReader(text)
 				}
-				a := r.send(route.Method, path, token, body)
+				var headers []string
+				for _, c := range r.Signed(op) {
+					headers = append(headers, "Payment-Signature", base64.StdEncoding.EncodeToString([]byte(c.Token)))
+				}
+				a := r.send(route.Method, path, token, body, headers...)
 				if a.StatusCode != route.Status {
 					t.Fatalf("%s %s answers %d, want %d: %.500s", route.Method, path, a.StatusCode, route.Status, a.body)
 				}

@@ -20,6 +20,7 @@ type Catalog struct {
 	Prices            PriceLists    `yaml:"price_lists"`
 	Limits            Limits        `yaml:"limits"`
 	QuoteLifetime     time.Duration `yaml:"quote_lifetime"` // how long a quote is honoured
+	TopUp             TopUp         `yaml:"top_up"`
 }
 
 // Region is a place where servers can be had.

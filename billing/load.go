@@ -116,6 +116,7 @@ func (c *Catalog) link() (problems []error) {
 	problems = append(problems, wanted("snapshot_gb_day_cost", c.SnapshotGBDayCost > 0, "an amount above zero")...)
 	ok := c.QuoteLifetime >= time.Second && c.QuoteLifetime <= 24*time.Hour
 	problems = append(problems, wanted("quote_lifetime", ok, "a duration from 1s to 24h")...)
+	problems = append(problems, c.TopUp.link()...)
 	problems = append(problems, c.Limits.link()...)
 	return append(problems, c.Prices.Native.link("price_lists.native", c)...)
 }

@@ -87,8 +87,8 @@ type Result struct {
 type Receipt struct {
 	Transaction string       `json:"transaction_id"`
 	Amount      berth.Micros `json:"amount"`
-	Status      string       `json:"status" enum:"held,charged"` // a hold is charged when the work is delivered, else released
-	Rail        string       `json:"rail"`                       // "balance", "mpp" or "x402"
+	Status      string       `json:"status" enum:"held,charged,credited"` // a hold is charged when the work is delivered, else released
+	Rail        string       `json:"rail"`                                // "balance", "mpp" or "x402"
 	Payment     *Paid        `json:"payment,omitempty"`
 }
 

@@ -13,11 +13,18 @@ import (
 
 // covered checks that the caller can pay a price: by the payment that came
 // along, or by the balance.
-func (t task) covered(ctx context.Context, rx Rx, price berth.Micros) error {
-	if t.claim == nil || t.claim.Amount == 0 || t.payment != nil {
+func (t task) covered(ctx context.Context, rx Rx, plan Plan) error {
+	price := plan.Price.Total
+	paying := t.claim != nil && t.claim.Amount > 0
+	switch {
+	case t.op.Credits && t.payment != nil:
+		return nil // it is somebody's credit by now
+	case t.op.Credits && !paying:
+		return t.demandTopUp(price)
+	case !paying || t.payment != nil:
 		return t.afford(ctx, rx, price)
 	}
-	if err := t.matches(ctx, rx, price); err != nil {
+	if err := t.matches(ctx, rx, plan); err != nil || t.op.Credits {
 		return err
 	}
 	return t.capped(ctx, rx, t.req, price)

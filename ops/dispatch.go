@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"berth"
 	"berth/billing"
@@ -185,7 +186,7 @@ func (t task) read(ctx context.Context, rx Rx) (*Result, error) {
 // never waits for the writer, and again under the principal's lock.
 func (t task) commit(ctx context.Context) (*Result, error) {
 	if t.payment == nil { // else it was looked at before the payment was taken
-		if res, err := t.preview(ctx); res != nil || err != nil {
+		if res, _, err := t.preview(ctx); res != nil || err != nil {
 			return res, err
 		}
 	}
@@ -210,7 +211,7 @@ func (t task) commit(ctx context.Context) (*Result, error) {
 // preview is the stored answer, or the refusal that the writer would come to.
 // Both come from one snapshot: of two identical calls at once the second must
 // find the first one's answer, not its effect.
-func (t task) preview(ctx context.Context) (res *Result, err error) {
+func (t task) preview(ctx context.Context) (res *Result, plan Plan, err error) {
 	err = t.store.Read(ctx, func(rx Rx) error {
 		if res, err = t.stored(ctx, rx); res != nil || err != nil {
 			return err
@@ -218,10 +219,10 @@ func (t task) preview(ctx context.Context) (res *Result, err error) {
 		if err := t.authorise(ctx, rx); err != nil {
 			return err
 		}
-		_, err := t.price(ctx, rx)
+		plan, err = t.price(ctx, rx)
 		return err
 	})
-	return res, err
+	return res, plan, err
 }
 
 // price plans and checks that the price is covered, reading only.
@@ -234,7 +235,7 @@ func (t task) price(ctx context.Context, rx Rx) (plan Plan, err error) {
 			return Plan{}, err
 		}
 	}
-	return plan, t.covered(ctx, rx, plan.Price.Total)
+	return plan, t.covered(ctx, rx, plan)
 }
 
 // settle is step seven: everything that the operation changes, in one
@@ -269,7 +270,10 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 	if err != nil {
 		return nil, Effect{}, err
 	}
-	receipt, err := t.take(ctx, tx, plan, effect.Ref)
+	receipt := t.credited(plan)
+	if receipt == nil {
+		receipt, err = t.take(ctx, tx, plan, effect.Ref)
+	}
 	if err != nil {
 		return nil, Effect{}, err
 	}
@@ -283,8 +287,15 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 // lock takes the principal's lock, and a fresh look: its limits may have changed
 // while a payment settled.
 func (t task) lock(ctx context.Context, tx Tx) (err error) {
-	if err := tx.LockPrincipal(ctx, t.req.Principal.ID); err != nil {
-		return err
+	ids := []berth.ID{t.req.Principal.ID}
+	if t.payment != nil && t.payment.payment.Principal != t.req.Principal.ID {
+		ids = append(ids, t.payment.payment.Principal) // whom it credits
+		slices.Sort(ids)                               // two who pay for each other must not wait for each other
+	}
+	for _, id := range ids {
+		if err := tx.LockPrincipal(ctx, id); err != nil {
+			return err
+		}
 	}
 	t.req.Principal, err = tx.Principal(ctx, t.req.Principal.ID)
 	return err

@@ -300,6 +300,7 @@ func TestAuditTrail(t *testing.T) {
 			if op.Access == ops.Operator {
 				call.Creds = opstest.Operator
 			}
+			call.Creds = append(call.Creds, w.Signed(op)...)
 			if _, err := w.System.Dispatch(t.Context(), &call); err != nil {
 				t.Fatal(err)
 			}

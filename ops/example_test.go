@@ -29,6 +29,7 @@ func TestExamples(t *testing.T) {
 			if op.Name == "export_ledger" {
 				call.Open = func(ops.FileHead) io.Writer { return io.Discard }
 			}
+			call.Creds = append(call.Creds, w.Signed(op)...)
 			res, err := w.System.Dispatch(t.Context(), call)
 			if err != nil {
 				t.Fatalf("%v: %v", args, err)
@@ -36,7 +37,7 @@ func TestExamples(t *testing.T) {
 			if _, err := json.Marshal(res.Out); err != nil {
 				t.Errorf("the answer can't be written: %v", err)
 			}
-			if (res.Receipt != nil) != op.Priced {
+			if (res.Receipt != nil) != (op.Priced || op.Credits) {
 				t.Errorf("priced %v, receipt %v", op.Priced, res.Receipt)
 			}
 			if op.Long && res.Action == "" {
@@ -64,7 +65,7 @@ func TestTableIsComplete(t *testing.T) {
 		if op.Priced && !strings.Contains(op.Doc.Text, "USD") && op.Name != "create_server" {
 			t.Errorf("%s costs something and does not say what", op.Name)
 		}
-		if !op.Priced && op.Access == ops.Identified && !strings.Contains(op.Doc.Text, "Free.") {
+		if !op.Priced && !op.Credits && op.Access == ops.Identified && !strings.Contains(op.Doc.Text, "Free.") {
 			t.Errorf("%s is free and does not say so", op.Name)
 		}
 		for _, r := range op.Routes {

@@ -71,6 +71,7 @@ type Op[In, Out any] struct {
 	Routes  []Route
 	Access  Access
 	Priced  bool              // it may cost something, so a quote can be had for it
+	Credits bool              // a wallet's payment for it becomes credit: no balance pays, and nothing is taken
 	Subject func(In) berth.ID // the object that must be the caller's, if any
 
 	// Plan tells whether the operation can be done and what it costs. It only
@@ -94,6 +95,7 @@ type Plan struct {
 	Reason billing.Reason // why money moves
 	Hold   bool           // reserve now, and let the action capture or void
 	Memo   string
+	Credit berth.ID // whose credit a payment becomes; empty for the caller's
 }
 
 // Effect is what a commit did beyond its answer.
@@ -138,7 +140,9 @@ type Operation struct {
 	Routes []Route
 	Access Access
 	Priced bool // it may cost something
-	Long   bool // it changes something through an action, and can be waited for
+	// Credits tells that a wallet's payment for it becomes credit.
+	Credits bool
+	Long    bool // it changes something through an action, and can be waited for
 
 	Input      *huma.Schema // as published, enumerations of the catalog included
 	InputOrder []string     // the inputs' names as they are declared

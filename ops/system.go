@@ -76,6 +76,7 @@ func New(o Options) *System {
 	s.addActions()
 	s.addLogin()
 	s.addMe()
+	s.addTopUp()
 	s.addOperator()
 	return s
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,17 +150,17 @@ func (t task) settleIn(ctx context.Context, tx Tx) error {
 
 // matches tells whether the payment that came along is for exactly this order.
 // One that was begun before is gone on with at its own price.
-func (t task) matches(ctx context.Context, rx Rx, price berth.Micros) error {
+func (t task) matches(ctx context.Context, rx Rx, plan Plan) error {
 	p, err := rx.PaymentByClaim(ctx, t.claim.Rail, t.claim.Unique)
-	who := t.caller
-	if t.req.newcomer { // who was identified before a copy of the credential made the row
+	who := cmp.Or(plan.Credit, t.caller)
+	if plan.Credit == "" && t.req.newcomer { // who was identified before a copy of the credential made the row
 		who = p.Principal
 	}
 	switch {
 	case err != nil && berth.CodeOf(err) != berth.NotFound:
 		return err
 	case err != nil:
-		return t.cashier.Match(*t.claim, t.ask(price))
+		return t.cashier.Match(*t.claim, t.ask(plan.Price.Total))
 	case !p.For(who, t.op.Name, t.hash):
 		return billing.Refuse(billing.Spent, "the credential was used for another request")
 	case p.State == billing.Failed:
@@ -192,15 +193,15 @@ func (a *arrival) paid() *Paid {
 // settled outside any, credited and used in a second one. Once the credential is
 // reserved, the work goes on when its caller's connection drops.
 func (t task) pay(ctx context.Context) (*Result, error) {
-	res, err := t.preview(ctx)
+	res, plan, err := t.preview(ctx)
 	if res != nil || err != nil {
 		return res, t.rejected(ctx, err)
 	}
-	p, err := t.reserve(ctx)
+	p, err := t.reserve(ctx, plan)
 	if err != nil {
 		return nil, t.rejected(ctx, err)
 	}
-	t.caller, t.claim = p.Principal, &p.Claim // under an idempotency key, perhaps an earlier credential's
+	t.caller, t.claim = t.req.Principal.ID, &p.Claim // under an idempotency key, perhaps an earlier credential's
 	ctx = context.WithoutCancel(ctx)
 	out, err := t.collect(ctx, p.ID)
 	if err != nil {
@@ -214,15 +215,21 @@ func (t task) pay(ctx context.Context) (*Result, error) {
 	return res, nil
 }
 
-// reserve makes the credential's payment, and the principal who pays.
-func (t task) reserve(ctx context.Context) (p billing.Payment, err error) {
+// reserve makes the credential's payment, and the principal who pays. It belongs
+// to whom the plan credits from the first: however the request ends, nobody else
+// gets what arrives.
+func (t task) reserve(ctx context.Context, plan Plan) (p billing.Payment, err error) {
 	err = t.store.Write(ctx, func(tx Tx) error {
 		if err := t.settleIn(ctx, tx); err != nil {
 			return err
 		}
+		key := t.idempotencyKey()
+		if key != "" && plan.Credit != "" {
+			key = string(t.req.Principal.ID) + " " + key // keys are each payer's own
+		}
 		p, err = billing.Reserve(ctx, tx, billing.Payment{
-			ID: berth.NewID(berth.PrefixPayment, t.now()), Principal: t.req.Principal.ID, Claim: *t.claim,
-			Operation: t.op.Name, Key: t.idempotencyKey(), Hash: t.hash, Created: t.now(),
+			ID: berth.NewID(berth.PrefixPayment, t.now()), Principal: cmp.Or(plan.Credit, t.req.Principal.ID), Claim: *t.claim,
+			Operation: t.op.Name, Key: key, Hash: t.hash, Created: t.now(),
 		})
 		return err
 	})
@@ -295,7 +302,11 @@ func (t task) kept(ctx context.Context, cause error) error {
 		return fmt.Errorf("after the payment %s arrived: %w", t.payment.payment.ID, cause)
 	}
 	told := *e
-	told.Message += fmt.Sprintf("; your payment of %s USD arrived and is kept as your credit", t.claim.Amount)
+	whose := "your credit"
+	if t.payment.payment.Principal != t.caller {
+		whose = "the credit of " + string(t.payment.payment.Principal)
+	}
+	told.Message += fmt.Sprintf("; your payment of %s USD arrived and is kept as %s", t.claim.Amount, whose)
 	return &told
 }
 

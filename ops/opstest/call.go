@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"time"
 
 	"berth"
 	"berth/billing"
@@ -95,6 +96,8 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 		switch {
 		case ok && idPattern.MatchString(text):
 			args[name] = string(w.Subject(p, berth.ID(text).Prefix()))
+		case name == "account" && op.Access != ops.Operator:
+			args[name] = string(p.ID)
 		case name == "account":
 			if args[name] = p.Email; op.Name == "payout" {
 				w.Paid(p)
@@ -106,6 +109,18 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 		}
 	}
 	return args
+}
+
+// Signed are the credentials of a wallet with money that an operation's example
+// needs beside a caller's own: none for most.
+func (w *World) Signed(op *ops.Operation) []ops.Credential {
+	if !op.Credits {
+		return nil
+	}
+	const wallet = "0x9999999999999999999999999999999999999999"
+	w.Rail.Fund(wallet, 10*berth.Dollar)
+	c := railtest.Credential{From: wallet, Nonce: fmt.Sprint(w.next()), Amount: 10 * berth.Dollar, Expires: w.Clock.Now().Add(time.Hour)}
+	return []ops.Credential{{Scheme: ops.X402Scheme, Token: c.Text()}}
 }
 
 // registered is the e-mail address of a new account with a password.
