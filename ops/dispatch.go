@@ -108,6 +108,8 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 		return nil, bindErr
 	case claim != nil:
 		return t.byWallet(ctx)
+	case op.Signed:
+		return nil, t.demandProof()
 	case op.read != nil:
 		return read, nil
 	}

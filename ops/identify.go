@@ -28,6 +28,9 @@ func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call,
 			return nil, err
 		}
 	}
+	if claim != nil {
+		req.Payer = claim.Payer
+	}
 	if claim != nil && req.Principal.ID == "" {
 		if err := op.unless(req.signed(ctx, rx, claim.Payer, s.now()), req); err != nil {
 			return nil, err

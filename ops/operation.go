@@ -72,6 +72,7 @@ type Op[In, Out any] struct {
 	Access  Access
 	Priced  bool              // it may cost something, so a quote can be had for it
 	Credits bool              // a wallet's payment for it becomes credit: no balance pays, and nothing is taken
+	Signed  bool              // it needs a wallet to sign beside whoever calls
 	Subject func(In) berth.ID // the object that must be the caller's, if any
 
 	// Plan tells whether the operation can be done and what it costs. It only
@@ -110,10 +111,11 @@ type Request struct {
 	Principal account.Principal // zero where nobody is identified
 	Key       account.APIKey    // zero where no API key was used
 	Operator  bool
-	Address   string   // the client's, as far as the front knows it
-	Made      berth.ID // what a Run made or changed, for the audit trail
-	newcomer  bool     // the principal is a wallet's and has no row yet
-	Charge    string   // the id that the money's transfer gets; empty where it is free
+	Address   string       // the client's, as far as the front knows it
+	Made      berth.ID     // what a Run made or changed, for the audit trail
+	Payer     berth.Wallet // the wallet that signed for the call, if any
+	newcomer  bool         // the principal is a wallet's and has no row yet
+	Charge    string       // the id that the money's transfer gets; empty where it is free
 
 	// The subject, as read by the transaction at hand.
 	Server   fleet.Server
@@ -142,7 +144,9 @@ type Operation struct {
 	Priced bool // it may cost something
 	// Credits tells that a wallet's payment for it becomes credit.
 	Credits bool
-	Long    bool // it changes something through an action, and can be waited for
+	// Signed tells that it needs a wallet to sign beside whoever calls.
+	Signed bool
+	Long   bool // it changes something through an action, and can be waited for
 
 	Input      *huma.Schema // as published, enumerations of the catalog included
 	InputOrder []string     // the inputs' names as they are declared

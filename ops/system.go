@@ -77,6 +77,7 @@ func New(o Options) *System {
 	s.addLogin()
 	s.addMe()
 	s.addTopUp()
+	s.addAttach()
 	s.addOperator()
 	return s
 }

@@ -45,6 +45,7 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 		Name: op.Name, Doc: op.Doc, Routes: op.Routes, Access: op.Access,
 		Priced:  op.Priced,
 		Credits: op.Credits,
+		Signed:  op.Signed,
 		Long:    op.Fresh != nil,
 		checked: SchemaOf(in),
 		Output:  sync.OnceValue(func() *huma.Schema { return answerSchema(reflect.TypeFor[Out]()) }),

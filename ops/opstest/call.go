@@ -114,12 +114,15 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 // Signed are the credentials of a wallet with money that an operation's example
 // needs beside a caller's own: none for most.
 func (w *World) Signed(op *ops.Operation) []ops.Credential {
-	if !op.Credits {
+	if !op.Credits && !op.Signed {
 		return nil
 	}
 	const wallet = "0x9999999999999999999999999999999999999999"
 	w.Rail.Fund(wallet, 10*berth.Dollar)
 	c := railtest.Credential{From: wallet, Nonce: fmt.Sprint(w.next()), Amount: 10 * berth.Dollar, Expires: w.Clock.Now().Add(time.Hour)}
+	if op.Signed {
+		c.From, c.Amount = fmt.Sprintf("0x%040x", w.next()), 0 // a proof, by a new wallet
+	}
 	return []ops.Credential{{Scheme: ops.X402Scheme, Token: c.Text()}}
 }
 
