@@ -33,13 +33,13 @@ type Fleet interface {
 
 // Options adjust the jobs. Fleet and Log must be set.
 type Options struct {
-	Fleet  Fleet
-	Prune  func(context.Context) error // forgets what is past its time; nil for nothing
+	Fleet Fleet
+	Prune func(context.Context) error // forgets what is past its time; nil for nothing
 	// Payments follows what wallets have paid; nil for nothing.
 	Payments func(context.Context) error
-	Log    *slog.Logger
-	Expire time.Duration // between two looks at leases and retention; 1 second if zero
-	Sweep  time.Duration // between two comparisons with the provider; 5 minutes if zero
+	Log      *slog.Logger
+	Expire   time.Duration // between two looks at leases and retention; 1 second if zero
+	Sweep    time.Duration // between two comparisons with the provider; 5 minutes if zero
 }
 
 // maxActions bounds the actions that are advanced at once.
