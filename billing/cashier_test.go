@@ -130,7 +130,7 @@ func (d *desk) Payments(context.Context, berth.ID, int) ([]billing.Payment, erro
 	panic("not called")
 }
 
-func (d *desk) PaymentSum(context.Context, berth.ID, string, bool, time.Time) (berth.Micros, error) {
+func (d *desk) PaymentSum(context.Context, berth.ID, berth.Wallet, string, bool, time.Time) (berth.Micros, error) {
 	panic("not called")
 }
 

@@ -47,9 +47,9 @@ type PaymentRx interface {
 	Payments(ctx context.Context, after berth.ID, limit int) ([]Payment, error)
 	// OpenPayments are those that don't rest, oldest first, at most limit.
 	OpenPayments(ctx context.Context, limit int) ([]Payment, error)
-	// PaymentSum is what has come in from a principal over a rail since a time,
-	// or has gone or is going out.
-	PaymentSum(ctx context.Context, principal berth.ID, rail string, out bool, since time.Time) (berth.Micros, error)
+	// PaymentSum is what has come in for a principal from a wallet over a rail
+	// since a time, or has gone or is going out to it.
+	PaymentSum(ctx context.Context, principal berth.ID, w berth.Wallet, rail string, out bool, since time.Time) (berth.Micros, error)
 	// TakenNonces are the nonces, from floor upwards, of a sender's transactions
 	// that are under way or that settled since a time.
 	TakenNonces(ctx context.Context, sender string, floor uint64, since time.Time) ([]uint64, error)

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"berth"
@@ -26,6 +27,17 @@ func (s *System) comparePayments(ctx context.Context, _ *Request, in CompareIn) 
 	payments, err := s.paymentsSince(ctx, out.Since)
 	if err != nil {
 		return out, err
+	}
+	open := s.cashier.Rails()
+	for _, p := range payments {
+		if p.State == billing.Settled && !slices.Contains(open, p.Claim.Rail) {
+			open = append(open, p.Claim.Rail)
+			out.OK = false
+			out.Rails = append(out.Rails, billing.Comparison{
+				Rail: p.Claim.Rail, Unknown: []string{},
+				Problems: []string{"the books have payments over " + p.Claim.Rail + ", and the rail is closed: nothing was compared"},
+			})
+		}
 	}
 	for _, rail := range s.cashier.Rails() {
 		c, err := s.cashier.Compare(ctx, rail, payments, out.Since)

@@ -43,6 +43,8 @@ func (t task) demand(ctx context.Context) error {
 	}
 	e.Payment = d
 	switch {
+	case len(d.Challenges) == 0 && t.cashier.Takes():
+		return e.Hinted("send an API key as \"Authorization: Bearer berth_…\"; a wallet makes one by signing in over HTTP at POST /v1/api-keys")
 	case len(d.Challenges) == 0:
 		return e.Hinted("send an API key as \"Authorization: Bearer berth_…\"; its account's balance pays")
 	case price > 0:

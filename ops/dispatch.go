@@ -82,7 +82,10 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 		t.hash = hash
 	}
 	claim, err := s.claim(ctx, call)
-	if err != nil {
+	switch {
+	case op.Access == Anyone && (err != nil || claim != nil && claim.Amount > 0):
+		claim = nil // a payment that is left over harms nobody where nothing is sold
+	case err != nil:
 		return nil, t.rejected(ctx, err)
 	}
 	t.claim = claim

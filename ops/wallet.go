@@ -275,8 +275,10 @@ func (t task) unclear(ctx context.Context, id berth.ID, cause error) error {
 	if err != nil || p.Left() {
 		return errors.Join(pending(id, p.Broadcast.Hash), err)
 	}
-	return berth.Errorf(berth.Unavailable, "the payment can't be checked on its chain now").
+	e := berth.Errorf(berth.Unavailable, "the payment can't be checked on its chain now").
 		Hinted("nothing was taken; repeat the same request with the same credential in a moment").Because(cause)
+	e.RetryAfter = 5 * time.Second
+	return e
 }
 
 // pending says that a payment is on its way. It is never a fresh demand: who

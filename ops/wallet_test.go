@@ -351,6 +351,24 @@ func TestPaymentsOfAKey(t *testing.T) {
 	}
 }
 
+// What a wallet has spent it does not get back, though it has credit that the
+// operator gave.
+func TestGiftsStay(t *testing.T) {
+	w := purse(t)
+	w.Must(signed(credential("1", smallHour)), "create_server", smallForAnHour)
+	w.Settle()
+	w.Local(0)
+	w.Must(opstest.Operator, "credit_account", opstest.Args{"account": payer, "amount": "1.00"})
+	_, err := w.Do(signed(credential("2", 0)), "withdraw", nil)
+	wantError(t, err, berth.Conflict)
+	_, err = w.Do(opstest.Operator, "payout", opstest.Args{"account": payer})
+	wantError(t, err, berth.Conflict)
+	if b := w.Must(signed(credential("3", 0)), "get_balance", nil).Out.(ops.BalanceOut); b.Balance != berth.Dollar || b.Spent != smallHour {
+		t.Errorf("balance %s, spent %s", b.Balance, b.Spent)
+	}
+	agree(t, w, smallHour, 1)
+}
+
 func TestWithdraw(t *testing.T) {
 	w := purse(t)
 	w.Rail.Inject(railtest.Faults{Lose: true}) // a payment that only becomes credit
@@ -364,7 +382,7 @@ func TestWithdraw(t *testing.T) {
 	}
 	follow()
 	_, err = w.Do(signed(credential("2", 0)), "withdraw", opstest.Args{"amount": "0.05"})
-	wantError(t, err, berth.InsufficientBalance)
+	wantError(t, err, berth.Conflict)
 	_, err = w.Do(signed(credential("3", 0)), "withdraw", opstest.Args{"amount": "0.001"})
 	wantError(t, err, berth.InvalidInput)
 	for i, tt := range []struct {
@@ -397,7 +415,7 @@ func TestWithdraw(t *testing.T) {
 			t.Errorf("payout %d brought %s, want %s", i, got, tt.funds)
 		}
 	}
-	if b := w.Must(signed(credential("4", 0)), "get_balance", nil).Out.(ops.BalanceOut); b.Balance != smallHour-20_000 || b.Held != 0 {
+	if b := w.Must(signed(credential("4", 0)), "get_balance", nil).Out.(ops.BalanceOut); b.Balance != smallHour-20_000 || b.Held != 0 || b.Spent != 0 {
 		t.Errorf("balance %s and %s held", b.Balance, b.Held)
 	}
 	agree(t, w, smallHour-20_000, 1)

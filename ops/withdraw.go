@@ -105,7 +105,7 @@ func (s *System) withdraw(ctx context.Context, tx Tx, r *Request, in WithdrawIn,
 	if err != nil {
 		return PaymentView{}, Effect{}, err
 	}
-	today, err := tx.PaymentSum(ctx, r.Principal.ID, w.rail, true, s.now().Add(-24*time.Hour))
+	today, err := tx.PaymentSum(ctx, r.Principal.ID, w.to, w.rail, true, s.now().Add(-24*time.Hour))
 	switch left := s.withdrawals.Daily - today; {
 	case err != nil:
 		return PaymentView{}, Effect{}, err
@@ -141,7 +141,8 @@ type withdrawal struct {
 }
 
 // refundable is what of a principal's credit is to go back, over the rail that it
-// came by: at most what came, and what is there.
+// came by. What was spent counts against what the wallet paid: credit that
+// others gave is never paid out.
 func (s *System) refundable(ctx context.Context, rx Rx, principal berth.ID, in WithdrawIn) (w withdrawal, err error) {
 	wallets, err := rx.Wallets(ctx, principal)
 	if err != nil {
@@ -151,16 +152,19 @@ func (s *System) refundable(ctx context.Context, rx Rx, principal berth.ID, in W
 		return w, berth.Errorf(berth.Conflict, "the account %s has no wallet that money could go back to", principal).Hinted("only what wallets have paid can go back")
 	}
 	w.to = wallets[0]
+	if in.Rail != "" && !s.cashier.PaysOut(in.Rail) {
+		return w, berth.Errorf(berth.Conflict, "nothing is paid out over %s: the rail is closed", in.Rail).Hinted("leave the rail out, or ask the operator to open it")
+	}
 	most := berth.Micros(0)
 	for _, rail := range []string{"x402", "mpp"} {
 		if (in.Rail != "" && in.Rail != rail) || !s.cashier.PaysOut(rail) {
 			continue
 		}
-		came, err := rx.PaymentSum(ctx, principal, rail, false, time.Time{})
+		came, err := rx.PaymentSum(ctx, principal, w.to, rail, false, time.Time{})
 		if err != nil {
 			return w, err
 		}
-		went, err := rx.PaymentSum(ctx, principal, rail, true, time.Time{})
+		went, err := rx.PaymentSum(ctx, principal, w.to, rail, true, time.Time{})
 		if err != nil {
 			return w, err
 		}
@@ -172,7 +176,11 @@ func (s *System) refundable(ctx context.Context, rx Rx, principal berth.ID, in W
 	if err != nil {
 		return w, err
 	}
-	most = min(most, acct.Available())
+	spent, err := rx.Spent(ctx, principal, "")
+	if err != nil {
+		return w, err
+	}
+	most = max(0, min(most-spent, acct.Available()))
 	if w.amount, err = parseAmount("amount", in.Amount); err != nil {
 		return w, err
 	}
@@ -180,7 +188,7 @@ func (s *System) refundable(ctx context.Context, rx Rx, principal berth.ID, in W
 		w.amount = most
 	}
 	if w.amount == 0 || w.amount > most {
-		return w, berth.Errorf(berth.InsufficientBalance, "at most %s USD can go back: what came over a rail that pays out, and is not spent", most).
+		return w, berth.Errorf(berth.Conflict, "at most %s USD can go back: what the wallet paid over a rail that pays out, and is not spent", most).
 			Hinted("the balance is %s USD; credit from the operator stays", acct.Available())
 	}
 	return w, nil

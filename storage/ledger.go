@@ -100,7 +100,11 @@ func (rx *Rx) Spent(ctx context.Context, principal, key berth.ID) (berth.Micros,
 		return 0, err
 	}
 	back, err := rx.q.TakenBackFromAccount(ctx, string(id))
-	return account.Debited + account.Held - berth.Micros(refunds+back), err
+	if err != nil {
+		return 0, err
+	}
+	payouts, err := rx.q.PayoutsOfAccount(ctx, string(principal))
+	return account.Debited + account.Held - berth.Micros(refunds+back+payouts), err
 }
 
 func (rx *Rx) spentByKey(ctx context.Context, account, key string) (berth.Micros, error) {

@@ -54,8 +54,10 @@ func (rx *Rx) TakenNonces(ctx context.Context, sender string, floor uint64, sinc
 }
 
 // PaymentSum implements billing.PaymentRx.
-func (rx *Rx) PaymentSum(ctx context.Context, principal berth.ID, rail string, out bool, since time.Time) (berth.Micros, error) {
-	total, err := rx.q.PaymentSum(ctx, db.PaymentSumParams{Principal: string(principal), Rail: rail, Outward: out, Since: toMicros(since)})
+func (rx *Rx) PaymentSum(ctx context.Context, principal berth.ID, w berth.Wallet, rail string, out bool, since time.Time) (berth.Micros, error) {
+	total, err := rx.q.PaymentSum(ctx, db.PaymentSumParams{
+		Principal: string(principal), Rail: rail, Outward: out, Since: toMicros(since), Wallet: w.Address,
+	})
 	return berth.Micros(total), err
 }
 

@@ -52,6 +52,9 @@ func printAccount(w io.Writer, a ops.AccountView) {
 	if a.Email != "" {
 		fmt.Fprintf(w, "E-mail\t%s\n", a.Email)
 	}
+	for _, address := range a.Wallets {
+		fmt.Fprintf(w, "Wallet\t%s\n", address)
+	}
 	fmt.Fprintf(w, "Tariff\t%s\nBalance\t%s USD\nHeld\t%s USD\nSpent\t%s USD\nServers\t%d of %d\n", a.Tariff, a.Balance, a.Held, a.Spent, a.Servers, a.Limit)
 	if b := a.Budget; b != nil && b.Total != nil {
 		fmt.Fprintf(w, "Budget\t%s USD, %s left\n", b.Total, b.Left)

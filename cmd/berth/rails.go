@@ -122,7 +122,7 @@ func (r *rails) check(ctx context.Context) error {
 // complain tells once of a chain that does not answer.
 func (r *rails) complain(i int, name string, err error) {
 	if !r.told[i] {
-		r.log.Warn("a chain does not answer: wallets can't pay over it until it does", slog.String("rail", name), slog.Any("error", err))
+		r.log.Warn("a chain does not answer: payments over it are put off until it does", slog.String("rail", name), slog.Any("error", err))
 	}
 	r.told[i] = true
 }

@@ -329,6 +329,7 @@ func (q *Queries) PaymentByKey(ctx context.Context, arg PaymentByKeyParams) (Pay
 const paymentSum = `-- name: PaymentSum :one
 SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payments
 WHERE principal = $1 AND rail = $2 AND outward = $3 AND created >= $4
+    AND payer = $5
     AND (state = 'settled' OR (outward AND state <> 'failed'))
 `
 
@@ -337,6 +338,7 @@ type PaymentSumParams struct {
 	Rail      string
 	Outward   bool
 	Since     int64
+	Wallet    string
 }
 
 // What came in over a rail, or what went or is going out.
@@ -346,6 +348,7 @@ func (q *Queries) PaymentSum(ctx context.Context, arg PaymentSumParams) (int64, 
 		arg.Rail,
 		arg.Outward,
 		arg.Since,
+		arg.Wallet,
 	)
 	var total int64
 	err := row.Scan(&total)
@@ -410,6 +413,18 @@ func (q *Queries) Payments(ctx context.Context, arg PaymentsParams) ([]Payment, 
 		return nil, err
 	}
 	return items, nil
+}
+
+const payoutsOfAccount = `-- name: PayoutsOfAccount :one
+SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payments
+WHERE principal = $1 AND outward AND state <> 'failed'
+`
+
+func (q *Queries) PayoutsOfAccount(ctx context.Context, principal string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, payoutsOfAccount, principal)
+	var total int64
+	err := row.Scan(&total)
+	return total, err
 }
 
 const principalByWallet = `-- name: PrincipalByWallet :one

@@ -38,11 +38,16 @@ WHERE id = $1;
 -- name: PaymentSum :one
 SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payments
 WHERE principal = sqlc.arg(principal) AND rail = sqlc.arg(rail) AND outward = sqlc.arg(outward) AND created >= sqlc.arg(since)
+    AND payer = sqlc.arg(wallet)
     AND (state = 'settled' OR (outward AND state <> 'failed'));
 
 -- Those that were refused and never left; expired, they can't come back.
 -- name: DeleteRefused :execrows
 DELETE FROM payments WHERE state = 'failed' AND tx_hash = '' AND NOT outward AND expires < sqlc.arg(before);
+
+-- name: PayoutsOfAccount :one
+SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payments
+WHERE principal = $1 AND outward AND state <> 'failed';
 
 -- name: InsertProof :exec
 INSERT INTO proofs (rail, uniq, expires) VALUES ($1, $2, $3);

@@ -72,7 +72,7 @@ func paymentSums(s suite, owner berth.ID) {
 		want berth.Micros
 	}{{false, 0, 1001}, {false, 2, 0}, {true, 0, 1003}, {true, 4, 0}} {
 		fetch(s, "sum", tt.want, func(rx ops.Rx) (berth.Micros, error) {
-			return rx.PaymentSum(ctx, owner, "x402", tt.out, at(tt.from))
+			return rx.PaymentSum(ctx, owner, berth.Wallet{Address: address(map[bool]int{false: 1, true: 3}[tt.out])}, "x402", tt.out, at(tt.from))
 		})
 	}
 }
