@@ -170,10 +170,13 @@ func (a *app) providerOptions(env secretsFromEnvironment) (digitalocean.Options,
 		}
 	}
 	if o.Token != "" {
-		return o, nil
+		return o, keepKind(a.dir, digitalOcean)
 	}
 	if o.URL != "" {
 		return o, errors.New("BERTH_DIGITALOCEAN_URL needs DIGITALOCEAN_TOKEN as well")
+	}
+	if err := keepKind(a.dir, inBox); err != nil {
+		return o, err
 	}
 	if a.cloud, err = openCloud(filepath.Join(a.dir, "sandbox"), a.log); err != nil {
 		return o, err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -38,6 +39,31 @@ const startTimeout = 20 * time.Second
 // look takes microseconds, and a host waits for this: longer pauses would show.
 const lookAgain = time.Millisecond
 
+// maxWords bounds how much of the log is read for a process's last words.
+const maxWords = 4096
+
+// lastWords is why the process in the background ended: the last line that it
+// wrote, or how it ended where there is none.
+func lastWords(dir string, end error) string {
+	f, err := os.Open(logPath(dir))
+	if err != nil {
+		return end.Error()
+	}
+	defer f.Close() // only read
+	if info, err := f.Stat(); err == nil && info.Size() > maxWords {
+		if _, err := f.Seek(-maxWords, io.SeekEnd); err != nil {
+			return end.Error()
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxWords))
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	last := strings.TrimPrefix(lines[len(lines)-1], "berth: ")
+	if err != nil || last == "" {
+		return end.Error()
+	}
+	return last
+}
+
 // start starts a detached process and connects as soon as its socket is there.
 // One that finds the directory held has lost a race, or the holder is ending:
 // either somebody's socket appears, or the directory becomes free.
@@ -58,7 +84,7 @@ func start(ctx context.Context, dir string, flags []string) (net.Conn, error) {
 			return nil, fmt.Errorf("berth did not start: %w; see %s", err, logPath(dir))
 		case end := <-child:
 			if !lostRace(end) {
-				return nil, fmt.Errorf("berth did not start: %w; see %s", end, logPath(dir))
+				return nil, fmt.Errorf("berth did not start: %s; see %s", lastWords(dir, end), logPath(dir))
 			}
 			if child, err = spawn(dir, flags); err != nil {
 				return nil, err
