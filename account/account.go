@@ -73,6 +73,7 @@ type ManagedKey struct {
 // Rx reads principals. Where there is none, methods return a *berth.Error with
 // the code berth.NotFound.
 type Rx interface {
+	PoolRx
 	Principal(ctx context.Context, id berth.ID) (Principal, error)
 	PrincipalByEmail(ctx context.Context, email string) (Principal, error)
 	PrincipalByUsername(ctx context.Context, username string) (Principal, error) // in any case of its letters
@@ -90,6 +91,7 @@ type Rx interface {
 // Tx reads and changes principals.
 type Tx interface {
 	Rx
+	PoolTx
 	// LockPrincipal orders the transactions of one principal: the first thing
 	// that a transaction which changes a principal's things does.
 	LockPrincipal(ctx context.Context, id berth.ID) error

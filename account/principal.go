@@ -51,7 +51,7 @@ func EnsureWallet(ctx context.Context, tx Tx, w berth.Wallet, now time.Time) (Pr
 	if p, err = Named(ctx, tx, NewWalletPrincipal(now), w); err != nil {
 		return Principal{}, err
 	}
-	if err := tx.InsertPrincipal(ctx, p); err != nil {
+	if err := Join(ctx, tx, p); err != nil {
 		return Principal{}, err
 	}
 	return p, tx.InsertWallet(ctx, w, p.ID, now)

@@ -115,7 +115,7 @@ func (y *yard) register(ctx context.Context) error {
 		Tariff: account.Retail, ServerLimit: 1000, Created: now,
 	}
 	return y.store.Write(ctx, func(tx fleet.Tx) error {
-		if err := tx.InsertPrincipal(ctx, y.owner); err != nil {
+		if err := account.Join(ctx, tx, y.owner); err != nil {
 			return err
 		}
 		_, err := billing.Grant(ctx, tx, y.owner.ID, billing.Transfer{ID: "grant:bench", Amount: 1000 * berth.Dollar, At: now})

@@ -47,20 +47,18 @@ type Machine struct {
 }
 
 // PriceLists are the prices of the ways to sell, one list for each contract.
-type PriceLists struct {
-	Native PriceList `yaml:"native"`
-}
+type PriceLists map[Contract]*PriceList
 
 // PriceList is what one contract charges.
 type PriceList struct {
+	Servers       int                  `yaml:"servers"` // live at once, where the principal has no limit of its own
 	Sizes         []Size               `yaml:"sizes"`
 	SnapshotGBDay berth.Micros         `yaml:"snapshot_gb_day"` // for keeping 10^9 bytes for a day
 	FreeRetention time.Duration        `yaml:"free_retention"`  // how long snapshots are kept for nothing
 	Fees          map[Fee]berth.Micros `yaml:"fees"`
 	Leases        Leases               `yaml:"leases"`
 
-	snapshotGBDayCost berth.Micros
-	limits            Limits
+	catalog *Catalog // that it belongs to
 }
 
 // Size is a kind of server.
@@ -83,7 +81,6 @@ func (s Size) Rate(t account.Tariff) berth.Micros {
 
 // Limits are what one account may have, and how much one call may ask for.
 type Limits struct {
-	Servers       int    `yaml:"servers"` // live at once, where the principal has no limit of its own
 	Snapshots     int    `yaml:"snapshots"`
 	Keys          int    `yaml:"keys"`
 	KeysPerServer int    `yaml:"keys_per_server"`
@@ -134,6 +131,20 @@ func (c *Catalog) Image(slug string) (Image, error) {
 	}
 	return find(c.Images, slug, berth.UnknownImage, "image")
 }
+
+// Region is the catalog's region that the list calls so, or
+// berth.UnknownRegion with a hint that lists those there are.
+func (l *PriceList) Region(name string) (Region, error) { return l.catalog.Region(name) }
+
+// RegionName is what the list calls a region of the catalog.
+func (l *PriceList) RegionName(slug string) string { return slug }
+
+// Image is the catalog's image that the list calls so, the default one for an
+// empty name, or berth.UnknownImage with a hint that lists those there are.
+func (l *PriceList) Image(name string) (Image, error) { return l.catalog.Image(name) }
+
+// ImageName is what the list calls an image of the catalog.
+func (l *PriceList) ImageName(slug string) string { return slug }
 
 // Size is the size with that slug, or berth.UnknownSize with a hint that lists
 // those there are.

@@ -37,7 +37,7 @@ func TestDefaultCatalog(t *testing.T) {
 		{Slug: "medium", MachineSlug: "s-2vcpu-2gb", CreateFee: 50_000, Hourly: 45_000, Machine: billing.Machine{Slug: "s-2vcpu-2gb", VCPUs: 2, MemoryMB: 2048, DiskGB: 60, HourlyCost: 26_790}},
 		{Slug: "large", MachineSlug: "s-4vcpu-8gb", CreateFee: 100_000, Hourly: 155_000, Machine: billing.Machine{Slug: "s-4vcpu-8gb", VCPUs: 4, MemoryMB: 8192, DiskGB: 160, HourlyCost: 71_430}},
 	} {
-		s, err := c.Prices.Native.Size(want.Slug)
+		s, err := c.Prices[billing.Native].Size(want.Slug)
 		if err != nil || s != want {
 			t.Errorf("size = %+v, %v; want %+v", s, err, want)
 		}
@@ -45,7 +45,7 @@ func TestDefaultCatalog(t *testing.T) {
 			t.Errorf("%s: rates %s and %s", s.Slug, s.Rate(account.Retail), s.Rate(account.Cost))
 		}
 	}
-	if c.Prices.Native.FreeRetention != 72*time.Hour || c.QuoteLifetime != 10*time.Minute || c.Limits.Servers != 10 {
+	if c.Prices[billing.Native].FreeRetention != 72*time.Hour || c.QuoteLifetime != 10*time.Minute || c.Prices[billing.Native].Servers != 10 {
 		t.Errorf("catalog = %+v", c)
 	}
 }
@@ -54,7 +54,7 @@ func TestUnknownSlugsListTheKnown(t *testing.T) {
 	c := billing.DefaultCatalog()
 	_, region := c.Region("mars1")
 	_, image := c.Image(strings.Repeat("x", 1000))
-	_, size := c.Prices.Native.Size("SMALL")
+	_, size := c.Prices[billing.Native].Size("SMALL")
 	for _, want := range []struct {
 		err  error
 		code berth.Code
@@ -185,7 +185,7 @@ func FuzzLoadCatalog(f *testing.F) {
 			return
 		}
 		// What loads can be sold at no loss, without overflow.
-		l := &c.Prices.Native
+		l := c.Prices[billing.Native]
 		for _, s := range l.Sizes {
 			price, err := l.CreatePrice(account.Retail, s.Slug, c.Limits.Minutes)
 			if err != nil {

@@ -145,7 +145,7 @@ func (l *PriceList) TopUpPrice(rate, deposit berth.Micros) (Price, error) {
 // than one purchase may.
 func (l *PriceList) checkDeposit(rate, deposit berth.Micros) error {
 	least := Covering(rate, time.Minute)
-	most := min(Covering(rate, time.Duration(l.limits.Minutes)*time.Minute), MaxAmount)
+	most := min(Covering(rate, time.Duration(l.catalog.Limits.Minutes)*time.Minute), MaxAmount)
 	if deposit >= least && deposit <= most {
 		return nil
 	}

@@ -118,7 +118,18 @@ func (c *Catalog) link() (problems []error) {
 	problems = append(problems, wanted("quote_lifetime", ok, "a duration from 1s to 24h")...)
 	problems = append(problems, c.TopUp.link()...)
 	problems = append(problems, c.Limits.link()...)
-	return append(problems, c.Prices.Native.link("price_lists.native", c)...)
+	for _, k := range Contracts {
+		path := "price_lists." + string(k)
+		if c.Prices[k] == nil {
+			problems = append(problems, fmt.Errorf("%s: is missing", path))
+			continue
+		}
+		problems = append(problems, c.Prices[k].link(path, c)...)
+	}
+	if len(c.Prices) > len(Contracts) {
+		problems = append(problems, fmt.Errorf("price_lists: only %v are known", Contracts))
+	}
+	return problems
 }
 
 // link checks the limits and compiles the pattern.
@@ -127,7 +138,6 @@ func (l *Limits) link() (problems []error) {
 		name        string
 		value, most int
 	}{
-		{"servers", l.Servers, 10_000},
 		{"snapshots", l.Snapshots, 10_000},
 		{"keys", l.Keys, 10_000},
 		{"keys_per_server", l.KeysPerServer, 100},
@@ -148,7 +158,8 @@ func (l *Limits) link() (problems []error) {
 
 // link checks a price list against what things cost, and finds its machines.
 func (l *PriceList) link(path string, c *Catalog) (problems []error) {
-	l.snapshotGBDayCost, l.limits = c.SnapshotGBDayCost, c.Limits
+	l.catalog = c
+	problems = append(problems, wanted(path+".servers", l.Servers >= 1 && l.Servers <= 10_000, "a number from 1 to 10000")...)
 	problems = append(problems, checkSlugs(path+".sizes", l.Sizes)...)
 	for i := range l.Sizes {
 		problems = append(problems, l.Sizes[i].link(path+".sizes.", c)...)

@@ -24,7 +24,7 @@ func (l *PriceList) CreatePrice(t account.Tariff, size string, minutes int) (Pri
 	if err != nil {
 		return Price{}, err
 	}
-	if err := between("minutes", minutes, l.limits.Minutes); err != nil {
+	if err := between("minutes", minutes, l.catalog.Limits.Minutes); err != nil {
 		return Price{}, err
 	}
 	var b bill
@@ -40,7 +40,7 @@ func (l *PriceList) ExtendPrice(t account.Tariff, size string, minutes int) (Pri
 	if err != nil {
 		return Price{}, err
 	}
-	if err := between("minutes", minutes, l.limits.Minutes); err != nil {
+	if err := between("minutes", minutes, l.catalog.Limits.Minutes); err != nil {
 		return Price{}, err
 	}
 	var b bill
@@ -52,7 +52,7 @@ func (l *PriceList) ExtendPrice(t account.Tariff, size string, minutes int) (Pri
 // RetentionPrice is what keeping a snapshot of some bytes for some days costs,
 // at least the minimum at retail.
 func (l *PriceList) RetentionPrice(t account.Tariff, bytes int64, days int) (Price, error) {
-	if err := between("days", days, l.limits.RetentionDays); err != nil {
+	if err := between("days", days, l.catalog.Limits.RetentionDays); err != nil {
 		return Price{}, err
 	}
 	if bytes < 0 || bytes > maxSnapshotBytes {
@@ -60,7 +60,7 @@ func (l *PriceList) RetentionPrice(t account.Tariff, bytes int64, days int) (Pri
 	}
 	rate := l.SnapshotGBDay
 	if t == account.Cost {
-		rate = l.snapshotGBDayCost
+		rate = l.catalog.SnapshotGBDayCost
 	}
 	gbDays := new(big.Rat).SetFrac64(bytes, bytesPerGB)
 	gbDays.Mul(gbDays, new(big.Rat).SetInt64(int64(days)))

@@ -15,7 +15,7 @@ import (
 
 func native(t testing.TB) *billing.PriceList {
 	t.Helper()
-	return &billing.DefaultCatalog().Prices.Native
+	return billing.DefaultCatalog().Prices[billing.Native]
 }
 
 // micros reads an amount that the test itself wrote.

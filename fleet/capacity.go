@@ -92,29 +92,31 @@ func (f *Fleet) refreshCatalog(ctx context.Context) error {
 	f.capacity.mu.Lock()
 	defer f.capacity.mu.Unlock()
 	f.capacity.catalog = &c
-	for _, size := range f.prices().Sizes {
-		f.tellCost(ctx, size, c)
+	for _, k := range billing.Contracts {
+		for _, size := range f.prices(k).Sizes {
+			f.tellCost(ctx, k, size, c)
+		}
 	}
 	return nil
 }
 
 // tellCost tells the operator, once, of a machine that costs more than the
 // price list says. The caller holds the lock.
-func (f *Fleet) tellCost(ctx context.Context, size billing.Size, c provider.Catalog) {
-	m := size.Machine
+func (f *Fleet) tellCost(ctx context.Context, k billing.Contract, size billing.Size, c provider.Catalog) {
+	m, name := size.Machine, string(k)+"/"+size.Slug
 	cost, known := cost(c, m.Slug)
-	if !known || cost <= m.HourlyCost || f.capacity.told[size.Slug] == cost {
+	if !known || cost <= m.HourlyCost || f.capacity.told[name] == cost {
 		return
 	}
 	if f.capacity.told == nil {
 		f.capacity.told = map[string]berth.Micros{}
 	}
-	f.capacity.told[size.Slug] = cost
+	f.capacity.told[name] = cost
 	level, what := slog.LevelWarn, "a size costs more than the price list says: its margin is smaller"
 	if cost > size.Hourly {
 		level, what = slog.LevelError, "a size costs more than its price: it is not sold until the price list is corrected"
 	}
-	f.Log.Log(ctx, level, what, slog.String("size", size.Slug), slog.String("machine", m.Slug),
+	f.Log.Log(ctx, level, what, slog.String("size", name), slog.String("machine", m.Slug),
 		slog.Any("listed_cost", m.HourlyCost), slog.Any("cost", cost), slog.Any("price", size.Hourly))
 }
 
@@ -176,7 +178,7 @@ func (f *Fleet) tellAccount(ctx context.Context, before, now provider.Account) {
 
 // checkCapacity refuses a size that can't be delivered in a region, or only
 // below its cost. It names what is to be had instead.
-func (f *Fleet) checkCapacity(size billing.Size, region billing.Region, t account.Tariff) error {
+func (f *Fleet) checkCapacity(list *billing.PriceList, size billing.Size, region billing.Region, t account.Tariff) error {
 	c := &f.capacity
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +194,7 @@ func (f *Fleet) checkCapacity(size billing.Size, region billing.Region, t accoun
 	case c.catalog == nil || f.deliverable(size, region, t):
 		return nil
 	}
-	return outOfCapacity(size.Slug, region.Slug, f.regionsWith(size, t), f.sizesIn(region, t))
+	return outOfCapacity(size.Slug, region.Slug, f.regionsWith(size, t), f.sizesIn(list, region, t))
 }
 
 // deliverable tells whether the provider has a size in a region, and at a cost
@@ -223,8 +225,8 @@ func (f *Fleet) regionsWith(size billing.Size, t account.Tariff) (slugs []string
 }
 
 // sizesIn are the catalog's sizes that are to be had in a region.
-func (f *Fleet) sizesIn(region billing.Region, t account.Tariff) (slugs []string) {
-	for _, s := range f.prices().Sizes {
+func (f *Fleet) sizesIn(list *billing.PriceList, region billing.Region, t account.Tariff) (slugs []string) {
+	for _, s := range list.Sizes {
 		if f.deliverable(s, region, t) {
 			slugs = append(slugs, s.Slug)
 		}

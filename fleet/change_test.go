@@ -262,7 +262,7 @@ func TestSnapshot(t *testing.T) {
 		t.Error("the server did not go on")
 	}
 	s.write(func(tx fleet.Tx) error {
-		price, err := s.fleet.PlanRetain(bg, tx, sn, s.owner, 10)
+		price, err := s.fleet.PlanRetain(bg, tx, sn, fleet.Buyer{Principal: s.owner}, 10)
 		if err != nil || price.Total != 80_100 { // 3 GB × 10 days × 0.00267
 			t.Errorf("price %s, %v", price.Total, err)
 		}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,7 +18,9 @@ import (
 // CreateOrder asks for a server.
 type CreateOrder struct {
 	Owner     account.Principal
-	Label     string // empty: one is made from the server's id
+	Contract  billing.Contract
+	Pool      berth.ID // empty: the owner's own
+	Label     string   // empty: one is made from the server's id
 	Size      string
 	Region    string
 	Image     string       // empty: the catalog's default; with Snapshot it has no effect
@@ -56,10 +59,10 @@ func (f *Fleet) PlanCreate(ctx context.Context, rx Rx, o CreateOrder) (billing.P
 	if err := f.checkUserData(ctx, rx, o, p); err != nil {
 		return billing.Price{}, err
 	}
-	if err := f.checkCapacity(p.size, p.region, o.Owner.Tariff); err != nil {
+	if err := f.checkCapacity(f.prices(o.Contract), p.size, p.region, o.Owner.Tariff); err != nil {
 		return billing.Price{}, err
 	}
-	return price, f.checkServerLimit(ctx, rx, o.Owner)
+	return price, f.checkServerLimit(ctx, rx, o)
 }
 
 // resolve finds what an order names.
@@ -69,20 +72,21 @@ func (f *Fleet) resolve(ctx context.Context, rx Rx, o CreateOrder) (p parts, err
 			return parts{}, err
 		}
 	}
-	if p.size, err = f.prices().Size(o.Size); err != nil {
+	list := f.prices(o.Contract)
+	if p.size, err = list.Size(o.Size); err != nil {
 		return parts{}, err
 	}
-	if p.region, err = f.Catalog.Region(o.Region); err != nil {
+	if p.region, err = list.Region(o.Region); err != nil {
 		return parts{}, err
 	}
 	if o.Snapshot == "" {
-		image, err := f.Catalog.Image(o.Image)
+		image, err := list.Image(o.Image)
 		if err != nil {
 			return parts{}, err
 		}
 		p.image = image.Slug
 	} else {
-		if p.snapshot, err = f.checkRestorable(ctx, rx, o.Owner.ID, o.Snapshot, o.Region, p.size); err != nil {
+		if p.snapshot, err = f.checkRestorable(ctx, rx, list, o.Owner.ID, o.Snapshot, p.region.Slug, p.size); err != nil {
 			return parts{}, err
 		}
 		p.image = p.snapshot.Image
@@ -163,12 +167,9 @@ func keyLines(managed account.ManagedKey, keys []Key) []string {
 }
 
 // checkServerLimit refuses a server more than the principal may have.
-func (f *Fleet) checkServerLimit(ctx context.Context, rx Rx, owner account.Principal) error {
-	limit := owner.ServerLimit
-	if limit == 0 {
-		limit = f.Catalog.Limits.Servers
-	}
-	n, err := rx.CountLiveServers(ctx, owner.ID)
+func (f *Fleet) checkServerLimit(ctx context.Context, rx Rx, o CreateOrder) error {
+	limit := cmp.Or(o.Owner.ServerLimit, f.prices(o.Contract).Servers)
+	n, err := rx.CountServers(ctx, o.Owner.ID, o.Contract)
 	if err != nil {
 		return fmt.Errorf("count servers: %w", err)
 	}
@@ -230,7 +231,8 @@ func (f *Fleet) newServer(o CreateOrder, p parts, price billing.Price) (Server, 
 		return Server{}, err
 	}
 	s := Server{
-		ID: berth.NewID(berth.PrefixServer, now), Owner: o.Owner.ID, Label: o.Label, Status: Provisioning,
+		ID: berth.NewID(berth.PrefixServer, now), Owner: o.Owner.ID, Contract: o.Contract, Label: o.Label, Status: Provisioning,
+		Pool: cmp.Or(o.Pool, account.DefaultPool(o.Owner.ID)), DiskGB: p.size.Machine.DiskGB,
 		Region: p.region.Slug, Size: p.size.Slug, Image: p.image, Snapshot: o.Snapshot, Keys: unique(o.Keys),
 		Lease:   lease,
 		HostKey: hostKey, Secrets: secrets, CustomBoot: o.UserData != "" || o.Snapshot != "", Created: now,
@@ -352,7 +354,7 @@ func adopt(m provider.Machine) change {
 // spec is what the provider is asked for.
 func (f *Fleet) spec(ctx context.Context, w work) (provider.Spec, error) {
 	s := w.Server
-	size, err := f.prices().Size(s.Size)
+	size, err := f.prices(s.Contract).Size(s.Size)
 	if err != nil {
 		return provider.Spec{}, err
 	}

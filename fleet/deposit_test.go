@@ -35,11 +35,11 @@ func (s *sim) more(id berth.ID, more fleet.More) error {
 		if err != nil {
 			return err
 		}
-		price, err := s.fleet.PlanExtend(bg, tx, srv, s.owner, more)
+		price, err := s.fleet.PlanExtend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, more)
 		if err != nil {
 			return err
 		}
-		if _, err := s.fleet.Extend(bg, tx, srv, s.owner, more); err != nil {
+		if _, err := s.fleet.Extend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, more); err != nil {
 			return err
 		}
 		key := string(berth.NewID(berth.PrefixTransaction, s.clock.Now()))

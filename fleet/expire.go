@@ -186,7 +186,7 @@ func (f *Fleet) renewalPrice(ctx context.Context, rx Rx, s Server) (billing.Pric
 	}
 	price := billing.Price{Total: s.Lease.Rate} // of an hour, fixed when the server was bought
 	if s.Lease.Period != Hour {
-		if price, err = f.prices().ExtendPrice(owner.Tariff, s.Size, int(s.Lease.Renewal/time.Minute)); err != nil {
+		if price, err = f.prices(s.Contract).ExtendPrice(owner.Tariff, s.Size, int(s.Lease.Renewal/time.Minute)); err != nil {
 			return billing.Price{}, err
 		}
 	}

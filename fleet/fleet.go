@@ -71,13 +71,17 @@ type Lease struct {
 type Server struct {
 	ID         berth.ID
 	Owner      berth.ID
-	Label      string // 1 to 64 of [a-zA-Z0-9._-]
+	Contract   billing.Contract // what it was bought through, whose price list holds for it
+	Pool       berth.ID         // whose members may use it
+	Label      string           // 1 to 64 of [a-zA-Z0-9._-]
 	Status     Status
 	Region     string // the catalog's slugs
 	Size       string
 	Image      string
 	Snapshot   berth.ID   // what it was restored from, if anything
 	Keys       []berth.ID // installed beside the managed key
+	DiskGB     int        // of the disk, which a resize may leave as it is
+	Forwards   []provider.Forward
 	Lease      Lease
 	DueAt      time.Time // when the lease next wants attention: a warning or its end; zero: never
 	Charge     string    // the pending transfer of the purchase
@@ -118,6 +122,7 @@ const (
 type Snapshot struct {
 	ID         berth.ID
 	Owner      berth.ID
+	Contract   billing.Contract // of the server that it was taken of
 	Server     berth.ID
 	Name       string
 	Status     SnapshotStatus
@@ -223,7 +228,10 @@ type Rx interface {
 	billing.Rx
 	Server(ctx context.Context, id berth.ID) (Server, error)
 	Servers(ctx context.Context, owner berth.ID, q ServerFilter) ([]Server, error)
-	CountLiveServers(ctx context.Context, owner berth.ID) (int, error)
+	PoolServers(ctx context.Context, pool, after berth.ID, limit int) ([]Server, error) // not ended
+	// CountServers is how many servers an owner has that were bought through a
+	// contract (empty: any) and are not on their way out.
+	CountServers(ctx context.Context, owner berth.ID, contract billing.Contract) (int, error)
 	LiveServers(ctx context.Context, after berth.ID, limit int) ([]Server, error) // of everybody, by id
 	DueServers(ctx context.Context, now time.Time, limit int) ([]Server, error)   // live, delivered, DueAt reached
 	// RevivableServers are the servers suspended for want of money, in their
@@ -259,16 +267,19 @@ type Tx interface {
 
 // ServerFilter chooses servers of one owner.
 type ServerFilter struct {
-	All   bool // also those that have ended
-	After berth.ID
-	Limit int // 1 to 200
+	All      bool             // also those that have ended
+	Contract billing.Contract // only those that were bought through it; empty for all
+	After    berth.ID
+	Limit    int // 1 to 200
 }
 
 // SnapshotFilter chooses snapshots of one owner.
 type SnapshotFilter struct {
-	All   bool // also those deleted, expired or failed
-	After berth.ID
-	Limit int // 1 to 200
+	All      bool             // also those deleted, expired or failed
+	Contract billing.Contract // only those of servers that were bought through it; empty for all
+	Class    SnapshotClass    // empty for all
+	After    berth.ID
+	Limit    int // 1 to 200
 }
 
 // ActionFilter chooses actions.

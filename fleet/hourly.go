@@ -16,7 +16,7 @@ import (
 // paid for again.
 func (f *Fleet) suspend(ctx context.Context, tx Tx, s *Server, why *berth.Error) (Action, error) {
 	now := f.Now()
-	s.Status, s.Lease.GraceUntil = Suspended, now.Add(f.prices().Leases.Grace)
+	s.Status, s.Lease.GraceUntil = Suspended, now.Add(f.prices(s.Contract).Leases.Grace)
 	f.reschedule(s)
 	if err := tx.UpdateServer(ctx, *s); err != nil {
 		return Action{}, fmt.Errorf("update server: %w", err)

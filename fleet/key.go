@@ -12,7 +12,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"berth"
-	"berth/account"
 	"berth/billing"
 )
 
@@ -80,7 +79,7 @@ func checkName(field, name string) error {
 }
 
 // PlanKey tells whether a key can be added, and what that costs.
-func (f *Fleet) PlanKey(ctx context.Context, rx Rx, owner account.Principal, name, publicKey string) (billing.Price, error) {
+func (f *Fleet) PlanKey(ctx context.Context, rx Rx, by Buyer, name, publicKey string) (billing.Price, error) {
 	if err := checkName("name", name); err != nil {
 		return billing.Price{}, err
 	}
@@ -88,7 +87,7 @@ func (f *Fleet) PlanKey(ctx context.Context, rx Rx, owner account.Principal, nam
 	if err != nil {
 		return billing.Price{}, err
 	}
-	keys, err := rx.Keys(ctx, owner.ID)
+	keys, err := rx.Keys(ctx, by.ID)
 	if err != nil {
 		return billing.Price{}, fmt.Errorf("list keys: %w", err)
 	}
@@ -102,7 +101,7 @@ func (f *Fleet) PlanKey(ctx context.Context, rx Rx, owner account.Principal, nam
 		return billing.Price{}, berth.Errorf(berth.LimitReached, "%d keys are registered, which is the limit", limit).
 			Hinted("Remove one first.")
 	}
-	return f.prices().FeePrice(owner.Tariff, billing.FeeKey), nil
+	return f.prices(by.Contract).FeePrice(by.Tariff, billing.FeeKey), nil
 }
 
 // AddKey registers an SSH public key that PlanKey has passed in the same

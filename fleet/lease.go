@@ -69,7 +69,7 @@ func (m More) time() time.Duration {
 // PlanExtend tells what more of a lease costs. Errors are *berth.Error:
 // InvalidInput for more of the wrong kind or beyond the limits, Conflict for a
 // server in the wrong state and for an hourly one, which buys its hours itself.
-func (f *Fleet) PlanExtend(ctx context.Context, rx Rx, s Server, owner account.Principal, more More) (billing.Price, error) {
+func (f *Fleet) PlanExtend(ctx context.Context, rx Rx, s Server, by Buyer, more More) (billing.Price, error) {
 	if s.Lease.Period == Hour {
 		return billing.Price{}, berth.Errorf(berth.Conflict, "this server is paid by the hour: each hour is bought from the balance by itself").
 			Hinted("Keep enough in the balance; there is nothing to extend.")
@@ -77,7 +77,7 @@ func (f *Fleet) PlanExtend(ctx context.Context, rx Rx, s Server, owner account.P
 	if err := f.checkState(s, Provisioning, Active, Off); err != nil {
 		return billing.Price{}, err
 	}
-	price, err := f.extendPrice(s, owner.Tariff, more)
+	price, err := f.extendPrice(s, by.Tariff, more)
 	if err != nil {
 		return billing.Price{}, err
 	}
@@ -100,17 +100,17 @@ func (f *Fleet) extendPrice(s Server, t account.Tariff, more More) (billing.Pric
 		if more.Days != 0 || more.Deposit != 0 {
 			return billing.Price{}, invalid("minutes", "this server is prepaid by the minute, and extended by minutes only")
 		}
-		return f.prices().ExtendPrice(t, s.Size, more.Minutes)
+		return f.prices(s.Contract).ExtendPrice(t, s.Size, more.Minutes)
 	case Day:
 		if more.Minutes != 0 || more.Deposit != 0 {
 			return billing.Price{}, invalid("days", "this server is rented by the day, and extended by days only")
 		}
-		return f.prices().ProlongPrice(t, s.Size, more.Days)
+		return f.prices(s.Contract).ProlongPrice(t, s.Size, more.Days)
 	}
 	if more.Minutes != 0 || more.Days != 0 {
 		return billing.Price{}, invalid("deposit", "this server lives on a deposit, and is extended by an amount only")
 	}
-	return f.prices().TopUpPrice(s.Lease.Rate, more.Deposit)
+	return f.prices(s.Contract).TopUpPrice(s.Lease.Rate, more.Deposit)
 }
 
 // checkAhead bounds how far ahead a server can be paid for: as long as one
@@ -139,7 +139,7 @@ func (f *Fleet) checkAhead(s Server, more More) error {
 // Extend adds to a server's lease what PlanExtend has passed. The caller has
 // charged for it, a deposit's amount into the server's escrow. A renewal of
 // prepaid minutes buys as much as the last purchase.
-func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, owner account.Principal, more More) (Server, error) {
+func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, by Buyer, more More) (Server, error) {
 	d := data{}
 	switch s.Lease.Period {
 	case Deposit:
@@ -147,7 +147,7 @@ func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, owner account.Princ
 		s.Lease.fund()
 		d["deposit"] = more.Deposit
 	case Day:
-		if err := f.blendRate(&s, owner, more); err != nil {
+		if err := f.blendRate(&s, by, more); err != nil {
 			return Server{}, err
 		}
 		f.lengthen(&s, more.time())
@@ -167,8 +167,8 @@ func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, owner account.Princ
 
 // blendRate makes a rental's rate the worth of an hour of all its time that is
 // left, the new days included: a longer duration may cost less per hour.
-func (f *Fleet) blendRate(s *Server, owner account.Principal, more More) error {
-	rate, err := f.prices().RentRate(owner.Tariff, s.Size, more.Days)
+func (f *Fleet) blendRate(s *Server, by Buyer, more More) error {
+	rate, err := f.prices(s.Contract).RentRate(by.Tariff, s.Size, more.Days)
 	if err != nil {
 		return err
 	}

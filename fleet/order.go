@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +11,22 @@ import (
 	"time"
 
 	"berth"
+	"berth/account"
 	"berth/billing"
 	"berth/provider"
 )
 
-// prices is the price list of the native contract.
-func (f *Fleet) prices() *billing.PriceList { return &f.Catalog.Prices.Native }
+// Buyer is who asks for something and pays for it, and the contract that it is
+// asked through, whose fees hold; empty for the native one.
+type Buyer struct {
+	account.Principal
+	Contract billing.Contract
+}
+
+// prices is the price list of a contract, empty for the native one.
+func (f *Fleet) prices(k billing.Contract) *billing.PriceList {
+	return f.Catalog.Prices[cmp.Or(k, billing.Native)]
+}
 
 // invalid is the error for one wrong field.
 func invalid(field, format string, args ...any) *berth.Error {
@@ -102,7 +113,7 @@ func joinStatuses(statuses []Status) string {
 }
 
 // checkRestorable refuses a snapshot that a disk in a region can't be made of.
-func (f *Fleet) checkRestorable(ctx context.Context, rx Rx, owner, id berth.ID, region string, size billing.Size) (Snapshot, error) {
+func (f *Fleet) checkRestorable(ctx context.Context, rx Rx, list *billing.PriceList, owner, id berth.ID, region string, size billing.Size) (Snapshot, error) {
 	sn, err := rx.Snapshot(ctx, id)
 	foreign := err == nil && sn.Owner != owner
 	if foreign || isNotFound(err) {
@@ -121,7 +132,7 @@ func (f *Fleet) checkRestorable(ctx context.Context, rx Rx, owner, id berth.ID, 
 	}
 	if size.Machine.DiskGB < sn.MinDiskGB {
 		return Snapshot{}, berth.Errorf(berth.SnapshotTooLarge, "snapshot %s needs a disk of %d GB; size %s has %d GB",
-			id, sn.MinDiskGB, size.Slug, size.Machine.DiskGB).Hinted("%s", f.largeEnough(sn.MinDiskGB))
+			id, sn.MinDiskGB, size.Slug, size.Machine.DiskGB).Hinted("%s", largeEnough(list, sn.MinDiskGB))
 	}
 	return sn, nil
 }
@@ -142,9 +153,9 @@ func snapshotHint(sn Snapshot) string {
 }
 
 // largeEnough names the sizes whose disk has at least so many gigabytes.
-func (f *Fleet) largeEnough(diskGB int) string {
+func largeEnough(list *billing.PriceList, diskGB int) string {
 	var fit []string
-	for _, s := range f.prices().Sizes {
+	for _, s := range list.Sizes {
 		if s.Machine.DiskGB >= diskGB {
 			fit = append(fit, s.Slug)
 		}

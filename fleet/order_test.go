@@ -206,9 +206,9 @@ func TestOtherRefusals(t *testing.T) {
 	srv := s.server(id)
 	s.read(func(rx fleet.Rx) error {
 		other := "#!/bin/sh\n"
-		_, err := s.fleet.PlanRebuild(bg, rx, srv, s.owner, "", "", &other)
+		_, err := s.fleet.PlanRebuild(bg, rx, srv, fleet.Buyer{Principal: s.owner}, "", "", &other)
 		refused(berth.InvalidInput, err)
-		_, err = s.fleet.PlanSnapshot(bg, rx, srv, s.owner, strings.Repeat("x", 65), "")
+		_, err = s.fleet.PlanSnapshot(bg, rx, srv, fleet.Buyer{Principal: s.owner}, strings.Repeat("x", 65), "")
 		refused(berth.InvalidInput, err)
 		return nil
 	})
@@ -221,7 +221,7 @@ func TestKeys(t *testing.T) {
 	var k fleet.Key
 	add := func(name, line string) error {
 		return s.buy(s.owner, func(rx fleet.Rx) (billing.Price, error) {
-			return s.fleet.PlanKey(bg, rx, s.owner, name, line)
+			return s.fleet.PlanKey(bg, rx, fleet.Buyer{Principal: s.owner}, name, line)
 		}, func(tx fleet.Tx, _ billing.Price, _ string) (berth.ID, error) {
 			var err error
 			k, err = s.fleet.AddKey(bg, tx, s.owner.ID, name, line)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"berth"
-	"berth/account"
 	"berth/billing"
 	"berth/provider"
 )
@@ -18,7 +17,7 @@ const (
 
 // PlanPower tells whether a server can be turned "on" or "off" or be made to
 // "reboot", and what that costs.
-func (f *Fleet) PlanPower(ctx context.Context, rx Rx, s Server, owner account.Principal, action string) (billing.Price, error) {
+func (f *Fleet) PlanPower(ctx context.Context, rx Rx, s Server, by Buyer, action string) (billing.Price, error) {
 	wanted, fee := Active, billing.FeePower
 	switch action {
 	case PowerOn:
@@ -36,7 +35,7 @@ func (f *Fleet) PlanPower(ctx context.Context, rx Rx, s Server, owner account.Pr
 	if err := f.checkState(s, wanted); err != nil {
 		return billing.Price{}, err
 	}
-	return f.prices().FeePrice(owner.Tariff, fee), checkFree(ctx, rx, s)
+	return f.prices(by.Contract).FeePrice(by.Tariff, fee), checkFree(ctx, rx, s)
 }
 
 // Power starts turning a server "on" or "off" or a "reboot". Call Announce

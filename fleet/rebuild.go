@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"berth"
-	"berth/account"
 	"berth/billing"
 	"berth/provider"
 )
@@ -20,7 +19,7 @@ type rebuildInput struct {
 // PlanRebuild tells whether a server's disk can be replaced by an image (empty:
 // the one it has) or a snapshot, and what that costs. A machine keeps its
 // first-boot data: userData, where not nil, must be what it was created with.
-func (f *Fleet) PlanRebuild(ctx context.Context, rx Rx, s Server, owner account.Principal, image string, snapshot berth.ID, userData *string) (billing.Price, error) {
+func (f *Fleet) PlanRebuild(ctx context.Context, rx Rx, s Server, by Buyer, image string, snapshot berth.ID, userData *string) (billing.Price, error) {
 	if err := f.checkState(s, Active); err != nil {
 		return billing.Price{}, err
 	}
@@ -37,23 +36,24 @@ func (f *Fleet) PlanRebuild(ctx context.Context, rx Rx, s Server, owner account.
 				Hinted("Leave user_data out, or create another server with it.")
 		}
 	}
-	return f.prices().FeePrice(owner.Tariff, billing.FeeRebuild), checkFree(ctx, rx, s)
+	return f.prices(by.Contract).FeePrice(by.Tariff, billing.FeeRebuild), checkFree(ctx, rx, s)
 }
 
 // rebuildSource is what the disk is to be made of.
 func (f *Fleet) rebuildSource(ctx context.Context, rx Rx, s Server, image string, snapshot berth.ID) (rebuildInput, error) {
-	size, err := f.prices().Size(s.Size)
+	list := f.prices(s.Contract)
+	size, err := list.Size(s.Size)
 	if err != nil {
 		return rebuildInput{}, err
 	}
 	if snapshot != "" {
-		sn, err := f.checkRestorable(ctx, rx, s.Owner, snapshot, s.Region, size)
+		sn, err := f.checkRestorable(ctx, rx, list, s.Owner, snapshot, s.Region, size)
 		return rebuildInput{Image: sn.Image, Provider: sn.ProviderID, Snapshot: sn.ID}, err
 	}
 	if image == "" {
-		image = s.Image
+		image = list.ImageName(s.Image)
 	}
-	catalogued, err := f.Catalog.Image(image)
+	catalogued, err := list.Image(image)
 	return rebuildInput{Image: catalogued.Slug, Provider: catalogued.Provider}, err
 }
 

@@ -24,12 +24,13 @@ type resizeInput struct {
 
 // PlanResize tells whether a server can move to another size, and what the
 // rest of its lease costs more there. A disk never shrinks.
-func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, owner account.Principal, size string) (billing.Price, error) {
-	from, err := f.prices().Size(s.Size)
+func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, by Buyer, size string) (billing.Price, error) {
+	list := f.prices(s.Contract)
+	from, err := list.Size(s.Size)
 	if err != nil {
 		return billing.Price{}, err
 	}
-	to, err := f.prices().Size(size)
+	to, err := list.Size(size)
 	if err != nil {
 		return billing.Price{}, err
 	}
@@ -42,13 +43,13 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, owner account.P
 	}
 	if to.Machine.DiskGB < from.Machine.DiskGB {
 		return billing.Price{}, berth.Errorf(berth.Conflict, "size %s has a disk of %d GB, and the server's of %d GB can't shrink",
-			to.Slug, to.Machine.DiskGB, from.Machine.DiskGB).Hinted("%s", f.largeEnough(from.Machine.DiskGB))
+			to.Slug, to.Machine.DiskGB, from.Machine.DiskGB).Hinted("%s", largeEnough(list, from.Machine.DiskGB))
 	}
 	region, err := f.Catalog.Region(s.Region)
 	if err != nil {
 		return billing.Price{}, err
 	}
-	if err := f.checkCapacity(to, region, owner.Tariff); err != nil {
+	if err := f.checkCapacity(list, to, region, by.Tariff); err != nil {
 		return billing.Price{}, err
 	}
 	if err := checkFree(ctx, rx, s); err != nil {
@@ -56,9 +57,9 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, owner account.P
 	}
 	left := s.Lease.PaidUntil.Sub(f.Now())
 	if s.Lease.Period == Deposit {
-		return f.prices().ResizeDepositPrice(owner.Tariff, s.Lease.Rate, size, left)
+		return list.ResizeDepositPrice(by.Tariff, s.Lease.Rate, size, left)
 	}
-	return f.prices().ResizePrice(owner.Tariff, s.Size, size, left)
+	return list.ResizePrice(by.Tariff, s.Size, size, left)
 }
 
 // Resize starts moving a server to another size. It is off meanwhile. The caller
@@ -110,7 +111,7 @@ func (f *Fleet) setSize(ctx context.Context, w work) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	size, err := f.prices().Size(in.Size)
+	size, err := f.prices(w.Server.Contract).Size(in.Size)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -153,7 +154,7 @@ func (f *Fleet) changeRate(ctx context.Context, tx Tx, w *work, rate berth.Micro
 	case Deposit:
 		return f.regrade(ctx, tx, w, rate, in.Until)
 	case Day: // what is left was bought with a discount; the difference is not
-		from, err := f.prices().Size(w.Server.Size)
+		from, err := f.prices(w.Server.Contract).Size(w.Server.Size)
 		if err != nil {
 			return err
 		}

@@ -238,7 +238,7 @@ func (s *sim) change(id berth.ID, plan func(fleet.Rx, fleet.Server) (billing.Pri
 
 func (s *sim) power(id berth.ID, what string) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return s.fleet.PlanPower(bg, rx, srv, s.owner, what)
+		return s.fleet.PlanPower(bg, rx, srv, fleet.Buyer{Principal: s.owner}, what)
 	}, func(tx fleet.Tx, srv fleet.Server, _ billing.Price, charge string) (fleet.Action, error) {
 		return s.fleet.Power(bg, tx, srv, what, charge)
 	})
@@ -246,7 +246,7 @@ func (s *sim) power(id berth.ID, what string) (fleet.Action, error) {
 
 func (s *sim) resize(id berth.ID, size string) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return s.fleet.PlanResize(bg, rx, srv, s.owner, size)
+		return s.fleet.PlanResize(bg, rx, srv, fleet.Buyer{Principal: s.owner}, size)
 	}, func(tx fleet.Tx, srv fleet.Server, price billing.Price, charge string) (fleet.Action, error) {
 		return s.fleet.Resize(bg, tx, srv, size, price, charge)
 	})
@@ -254,7 +254,7 @@ func (s *sim) resize(id berth.ID, size string) (fleet.Action, error) {
 
 func (s *sim) rebuild(id berth.ID, image string, snapshot berth.ID) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return s.fleet.PlanRebuild(bg, rx, srv, s.owner, image, snapshot, nil)
+		return s.fleet.PlanRebuild(bg, rx, srv, fleet.Buyer{Principal: s.owner}, image, snapshot, nil)
 	}, func(tx fleet.Tx, srv fleet.Server, _ billing.Price, charge string) (fleet.Action, error) {
 		return s.fleet.Rebuild(bg, tx, srv, image, snapshot, charge)
 	})
@@ -262,7 +262,7 @@ func (s *sim) rebuild(id berth.ID, image string, snapshot berth.ID) (fleet.Actio
 
 func (s *sim) snapshot(id berth.ID) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return s.fleet.PlanSnapshot(bg, rx, srv, s.owner, "", "")
+		return s.fleet.PlanSnapshot(bg, rx, srv, fleet.Buyer{Principal: s.owner}, "", "")
 	}, func(tx fleet.Tx, srv fleet.Server, _ billing.Price, charge string) (fleet.Action, error) {
 		_, a, err := s.fleet.TakeSnapshot(bg, tx, srv, "", "", charge)
 		return a, err
@@ -285,11 +285,11 @@ func (s *sim) extend(id berth.ID, minutes int) error {
 		if err != nil {
 			return err
 		}
-		price, err := s.fleet.PlanExtend(bg, tx, srv, s.owner, fleet.More{Minutes: minutes})
+		price, err := s.fleet.PlanExtend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, fleet.More{Minutes: minutes})
 		if err != nil {
 			return err
 		}
-		if _, err := s.fleet.Extend(bg, tx, srv, s.owner, fleet.More{Minutes: minutes}); err != nil {
+		if _, err := s.fleet.Extend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, fleet.More{Minutes: minutes}); err != nil {
 			return err
 		}
 		_, err = billing.Charge(bg, tx, s.owner.ID, billing.Transfer{

@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"berth"
-	"berth/account"
 	"berth/billing"
 	"berth/provider"
 )
 
 // PlanSnapshot tells whether a snapshot of a server can be taken, and what it
 // costs. An empty name is made up, and an empty class is ShortTerm.
-func (f *Fleet) PlanSnapshot(ctx context.Context, rx Rx, s Server, owner account.Principal, name string, class SnapshotClass) (billing.Price, error) {
+func (f *Fleet) PlanSnapshot(ctx context.Context, rx Rx, s Server, by Buyer, name string, class SnapshotClass) (billing.Price, error) {
 	fee := billing.FeeSnapshot
 	switch class {
 	case "", ShortTerm:
@@ -34,7 +33,7 @@ func (f *Fleet) PlanSnapshot(ctx context.Context, rx Rx, s Server, owner account
 	if err := checkFree(ctx, rx, s); err != nil {
 		return billing.Price{}, err
 	}
-	return f.prices().FeePrice(owner.Tariff, fee), f.checkSnapshotLimit(ctx, rx, s.Owner)
+	return f.prices(by.Contract).FeePrice(by.Tariff, fee), f.checkSnapshotLimit(ctx, rx, s.Owner)
 }
 
 // checkSnapshotLimit refuses a snapshot more than a principal may have.
@@ -65,18 +64,18 @@ func (f *Fleet) newSnapshot(s Server, name string, class SnapshotClass) Snapshot
 		class = ShortTerm
 	}
 	return Snapshot{
-		ID: berth.NewID(berth.PrefixSnapshot, now), Owner: s.Owner, Server: s.ID, Name: name,
+		ID: berth.NewID(berth.PrefixSnapshot, now), Owner: s.Owner, Contract: s.Contract, Server: s.ID, Name: name,
 		Status: SnapshotPending, Region: s.Region, Size: s.Size, Image: s.Image,
-		Created: now, ExpiresAt: now.Add(f.retention(class)), Class: class,
+		Created: now, ExpiresAt: now.Add(f.retention(s.Contract, class)), Class: class,
 	}
 }
 
 // retention is how long a snapshot is kept unless that is extended.
-func (f *Fleet) retention(class SnapshotClass) time.Duration {
+func (f *Fleet) retention(k billing.Contract, class SnapshotClass) time.Duration {
 	if class == Backup {
-		return f.prices().Leases.BackupRetention
+		return f.prices(k).Leases.BackupRetention
 	}
-	return f.prices().FreeRetention
+	return f.prices(k).FreeRetention
 }
 
 // TakeSnapshot starts copying a server's disk. Call Announce after the commit.
@@ -153,7 +152,7 @@ func complete(taken provider.Snapshot) change {
 	return func(f *Fleet, ctx context.Context, tx Tx, w *work) error {
 		sn := &w.Snapshot
 		sn.Status, sn.ProviderID, sn.Bytes, sn.MinDiskGB = SnapshotAvailable, taken.ID, taken.Bytes, taken.MinDiskGB
-		sn.ExpiresAt = f.Now().Add(f.retention(sn.Class))
+		sn.ExpiresAt = f.Now().Add(f.retention(sn.Contract, sn.Class))
 		return f.emit(ctx, tx, sn.Owner, "snapshot.available", sn.ID, data{
 			"server_id": sn.Server, "bytes": sn.Bytes, "expires_at": sn.ExpiresAt,
 		})
@@ -171,12 +170,12 @@ func (f *Fleet) failSnapshot(ctx context.Context, tx Tx, w *work, reason string)
 }
 
 // PlanRetain tells what keeping a snapshot for more days costs.
-func (f *Fleet) PlanRetain(_ context.Context, _ Rx, sn Snapshot, owner account.Principal, days int) (billing.Price, error) {
+func (f *Fleet) PlanRetain(_ context.Context, _ Rx, sn Snapshot, by Buyer, days int) (billing.Price, error) {
 	if sn.Status != SnapshotAvailable || !f.Now().Before(sn.ExpiresAt) {
 		return billing.Price{}, berth.Errorf(berth.Conflict, "the snapshot is %s", f.snapshotState(sn)).
 			Hinted("%s", snapshotHint(sn))
 	}
-	price, err := f.prices().RetentionPrice(owner.Tariff, sn.Bytes, days)
+	price, err := f.prices(sn.Contract).RetentionPrice(by.Tariff, sn.Bytes, days)
 	if err != nil {
 		return billing.Price{}, err
 	}

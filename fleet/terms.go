@@ -11,7 +11,7 @@ func (f *Fleet) createPrice(o CreateOrder) (billing.Price, error) {
 	if o.AutoRenew && o.Period != "" && o.Period != Minute {
 		return billing.Price{}, invalid("auto_renew", "only prepaid minutes can be renewed")
 	}
-	l, tariff := f.prices(), o.Owner.Tariff
+	l, tariff := f.prices(o.Contract), o.Owner.Tariff
 	switch o.Period {
 	case "", Minute:
 		return l.CreatePrice(tariff, o.Size, o.Minutes)
@@ -34,7 +34,7 @@ func (f *Fleet) lease(o CreateOrder, size billing.Size, price billing.Price) (Le
 		l.Bought, l.Renewal, l.Renews = time.Hour, time.Hour, true
 	case Day:
 		l.Bought = time.Duration(o.Days) * 24 * time.Hour
-		l.Rate, err = f.prices().RentRate(o.Owner.Tariff, o.Size, o.Days)
+		l.Rate, err = f.prices(o.Contract).RentRate(o.Owner.Tariff, o.Size, o.Days)
 	case Deposit:
 		l.Refundable, l.Deposit = true, price.Deposit
 		l.fund()

@@ -57,7 +57,7 @@ func vacant(ctx context.Context, tx Tx, holder account.Principal) error {
 	if err := tx.LockPrincipal(ctx, holder.ID); err != nil {
 		return err
 	}
-	servers, err := tx.CountLiveServers(ctx, holder.ID)
+	servers, err := tx.Servers(ctx, holder.ID, fleet.ServerFilter{Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func vacant(ctx context.Context, tx Tx, holder account.Principal) error {
 	if err != nil {
 		return err
 	}
-	if servers+len(snapshots)+payments > 0 || acct.Available() != 0 || acct.Held != 0 {
+	if len(servers)+len(snapshots)+payments > 0 || acct.Available() != 0 || acct.Held != 0 {
 		return kept
 	}
 	return nil

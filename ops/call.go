@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/billing"
 )
 
 // Call is one request to Berth, as a front hands it to Dispatch. What concerns
@@ -14,10 +15,13 @@ type Call struct {
 	Args  map[string]any
 	Bare  bool // the request came without any input of its own, as a probe does
 	Creds []Credential
-	Front string   // "http", "mcp" or "cli": for the audit trail
-	Key   string   // the idempotency key, at most 255 characters; empty for none
-	Quote berth.ID // the quote to honour; empty for the present price
-	Sink  Sink     // takes progress and output as they come; nil drops them
+	Front string // "http", "mcp" or "cli": for the audit trail
+	// Contract is the one that the call comes through, whose servers, names and
+	// prices hold; empty for the native one, which sees all servers.
+	Contract billing.Contract
+	Key      string   // the idempotency key, at most 255 characters; empty for none
+	Quote    berth.ID // the quote to honour; empty for the present price
+	Sink     Sink     // takes progress and output as they come; nil drops them
 
 	Origin Origin // where the caller thinks it is: offers to pay name it
 

@@ -110,7 +110,7 @@ func (s *System) listRegions(context.Context, Rx, *Request, None) (RegionsOut, e
 
 func (s *System) listSizes(_ context.Context, _ Rx, r *Request, _ None) (SizesOut, error) {
 	out := SizesOut{Currency: "USD"}
-	for _, z := range s.catalog.Prices.Native.Sizes {
+	for _, z := range s.catalog.Prices[billing.Native].Sizes {
 		v := SizeView{
 			Slug: z.Slug, VCPUs: z.Machine.VCPUs, MemoryMB: z.Machine.MemoryMB, DiskGB: z.Machine.DiskGB,
 			CreateFee: z.CreateFee, Hourly: z.Rate(r.Principal.Tariff),
@@ -142,7 +142,7 @@ func (s *System) listImages(context.Context, Rx, *Request, None) (ImagesOut, err
 }
 
 func (s *System) snapshotPricing(_ context.Context, _ Rx, r *Request, _ None) (SnapshotPricingOut, error) {
-	l := s.catalog.Prices.Native
+	l := s.catalog.Prices[billing.Native]
 	out := SnapshotPricingOut{
 		PerGBDay: l.SnapshotGBDay, Minimum: l.Fees[billing.FeeMinimum],
 		FreeHours: int(l.FreeRetention.Hours()), MaxDays: s.catalog.Limits.RetentionDays, Currency: "USD",
@@ -162,7 +162,7 @@ func choices(c *billing.Catalog) Choices {
 	for _, i := range c.Images {
 		out["image"] = append(out["image"], i.Slug)
 	}
-	for _, z := range c.Prices.Native.Sizes {
+	for _, z := range c.Prices[billing.Native].Sizes {
 		out["size"] = append(out["size"], z.Slug)
 	}
 	return out

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -79,7 +80,7 @@ func (t task) askingPrice(ctx context.Context) (price berth.Micros, err error) {
 }
 
 func (t task) pricedFor(ctx context.Context, rx Rx, in any) (berth.Micros, error) {
-	req := &Request{Operation: t.op.Name, Principal: account.Principal{Tariff: account.Retail}, Sink: noSink{}}
+	req := &Request{Operation: t.op.Name, Contract: cmp.Or(t.call.Contract, billing.Native), Principal: account.Principal{Tariff: account.Retail}, Sink: noSink{}}
 	private := t.hash == nil // about an object, or about the example's things
 	if t.op.subject != nil && t.op.subject(in) != "" {
 		private = true

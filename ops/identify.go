@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // nil where the operation needs somebody and nobody was named. A wallet that
 // signed a credential is the caller where no other one names it.
 func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call, claim *billing.Claim) (*Request, error) {
-	req := &Request{Operation: op.Name, Sink: call.Sink, Body: call.Body, Open: call.Open, Address: call.Origin.Address}
+	req := &Request{Operation: op.Name, Contract: cmp.Or(call.Contract, billing.Native), Sink: call.Sink, Body: call.Body, Open: call.Open, Address: call.Origin.Address}
 	if req.Sink == nil {
 		req.Sink = noSink{}
 	}

@@ -100,7 +100,7 @@ func (s *System) addKeys() {
 }
 
 func (s *System) planKey(ctx context.Context, rx Rx, r *Request, in AddKeyIn) (Plan, error) {
-	price, err := s.fleet.PlanKey(ctx, rx, r.Principal, in.Name, in.PublicKey)
+	price, err := s.fleet.PlanKey(ctx, rx, r.buyer(), in.Name, in.PublicKey)
 	return keyPlan(price), err
 }
 

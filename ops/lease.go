@@ -64,7 +64,7 @@ func (s *System) planExtend(ctx context.Context, rx Rx, r *Request, in ExtendIn)
 			return p, wrongField("days", "is required for a snapshot")
 		}
 		p.Memo = plural("day", in.Days) + " more"
-		p.Price, err = s.fleet.PlanRetain(ctx, rx, r.Snapshot, r.Principal, in.Days)
+		p.Price, err = s.fleet.PlanRetain(ctx, rx, r.Snapshot, r.buyer(), in.Days)
 		return p, err
 	}
 	return p, wrongField("id", "only servers (srv_…) and snapshots (snap_…) can be extended")
@@ -94,7 +94,7 @@ func (s *System) planMore(ctx context.Context, rx Rx, r *Request, in ExtendIn, p
 		return p, berth.Errorf(berth.Conflict, "the server %s is provisioning: its time has not begun", in.ID).
 			Hinted("extend it once get_server shows it active")
 	}
-	p.Price, err = s.fleet.PlanExtend(ctx, rx, r.Server, r.Principal, more)
+	p.Price, err = s.fleet.PlanExtend(ctx, rx, r.Server, r.buyer(), more)
 	return p, err
 }
 
@@ -120,7 +120,7 @@ func (s *System) extend(ctx context.Context, tx Tx, r *Request, in ExtendIn, p P
 		if err != nil {
 			return out, effect, err
 		}
-		sv, err := s.fleet.Extend(ctx, tx, r.Server, r.Principal, more)
+		sv, err := s.fleet.Extend(ctx, tx, r.Server, r.buyer(), more)
 		until := stamp(sv.Lease.PaidUntil)
 		out.PaidUntil = &until
 		return out, effect, err

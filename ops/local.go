@@ -53,7 +53,7 @@ func settleLocal(ctx context.Context, tx Tx, now time.Time, budget, cap berth.Mi
 	case berth.CodeOf(err) == berth.NotFound && err != nil:
 		p = account.NewLocalPrincipal(now)
 		p.Budget.Total = cap
-		err = tx.InsertPrincipal(ctx, p)
+		err = account.Join(ctx, tx, p)
 	case err == nil:
 		p.Budget.Total = cap
 		err = tx.UpdatePrincipal(ctx, p)

@@ -110,7 +110,7 @@ func (s *System) enrol(ctx context.Context, tx Tx, p account.Principal, hash str
 	if err != nil {
 		return p, err
 	}
-	if err := tx.InsertPrincipal(ctx, p); err != nil {
+	if err := account.Join(ctx, tx, p); err != nil {
 		return p, err
 	}
 	if err := tx.PutPassword(ctx, p.ID, hash, s.now()); err != nil || s.welcome == 0 {

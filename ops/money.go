@@ -149,7 +149,7 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 			LeaseIn: lease, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
 		})
 	case "add_ssh_key":
-		return keyPlan(s.catalog.Prices.Native.FeePrice(r.Principal.Tariff, billing.FeeKey)), nil
+		return keyPlan(s.catalog.Prices[billing.Native].FeePrice(r.Principal.Tariff, billing.FeeKey)), nil
 	case "extend":
 		return s.planExtend(ctx, rx, r, ExtendIn{ID: in.ID, Minutes: in.Minutes, Days: in.Days, Deposit: in.Deposit})
 	}
@@ -234,7 +234,7 @@ func (s *System) balance(ctx context.Context, rx Rx, r *Request, _ None) (Balanc
 		}
 		out.KeyBudget = viewBudget(r.Key.Budget, spent)
 	}
-	out.Hourly, err = s.hourlySpend(ctx, rx, p.ID)
+	out.Hourly, err = hourlySpend(ctx, rx, p.ID, r.sees())
 	return out, err
 }
 
@@ -253,9 +253,10 @@ func viewBudget(b account.Budget, spent berth.Micros) *BudgetView {
 	return v
 }
 
-// hourlySpend is what a principal's servers cost per hour that are billed.
-func (s *System) hourlySpend(ctx context.Context, rx Rx, owner berth.ID) (sum berth.Micros, err error) {
-	page := fleet.ServerFilter{Limit: 200}
+// hourlySpend is what a principal's servers of a contract (empty: all) cost per
+// hour that are billed.
+func hourlySpend(ctx context.Context, rx Rx, owner berth.ID, contract billing.Contract) (sum berth.Micros, err error) {
+	page := fleet.ServerFilter{Contract: contract, Limit: 200}
 	for {
 		list, err := rx.Servers(ctx, owner, page)
 		if err != nil {

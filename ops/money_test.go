@@ -186,9 +186,9 @@ var smallQuote = opstest.Args{"size": "small", "region": "nyc1", "minutes": 60}
 // dearer is a catalog of ten times the prices.
 func dearer() *billing.Catalog {
 	c := billing.DefaultCatalog()
-	for i := range c.Prices.Native.Sizes {
-		c.Prices.Native.Sizes[i].CreateFee *= 10
-		c.Prices.Native.Sizes[i].Hourly *= 10
+	for i := range c.Prices[billing.Native].Sizes {
+		c.Prices[billing.Native].Sizes[i].CreateFee *= 10
+		c.Prices[billing.Native].Sizes[i].Hourly *= 10
 	}
 	return c
 }

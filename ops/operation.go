@@ -108,6 +108,7 @@ type Effect struct {
 // Request is what a handler knows of its caller and its subject.
 type Request struct {
 	Operation string
+	Contract  billing.Contract  // that the call came through
 	Principal account.Principal // zero where nobody is identified
 	Key       account.APIKey    // zero where no API key was used
 	Operator  bool
@@ -126,6 +127,20 @@ type Request struct {
 	Sink Sink
 	Body io.Reader                     // a file's bytes, where the front has them apart
 	Open func(info FileHead) io.Writer // takes a file's bytes, where the front wants them apart
+}
+
+// sees is the contract whose servers and snapshots the call can see; empty for
+// all, as the native contract does.
+func (r *Request) sees() billing.Contract {
+	if r.Contract == billing.Native {
+		return ""
+	}
+	return r.Contract
+}
+
+// buyer is the caller as who pays, under the prices of the call's contract.
+func (r *Request) buyer() fleet.Buyer {
+	return fleet.Buyer{Principal: r.Principal, Contract: r.Contract}
 }
 
 // FileHead is what is known of a file before its bytes are sent.

@@ -137,7 +137,7 @@ func (s *System) createAccount(ctx context.Context, tx Tx, _ *Request, in Create
 	if p, err = account.Named(ctx, tx, p, berth.Wallet{}); err != nil {
 		return AccountView{}, Effect{}, err
 	}
-	if err := tx.InsertPrincipal(ctx, p); err != nil {
+	if err := account.Join(ctx, tx, p); err != nil {
 		return AccountView{}, Effect{}, err
 	}
 	if in.Credit != "" {
@@ -189,14 +189,14 @@ func (s *System) viewAccount(ctx context.Context, rx Rx, p account.Principal) (A
 	if err != nil {
 		return AccountView{}, err
 	}
-	live, err := rx.CountLiveServers(ctx, p.ID)
+	live, err := rx.CountServers(ctx, p.ID, "")
 	if err != nil {
 		return AccountView{}, err
 	}
 	wallets, err := walletsOf(ctx, rx, p.ID)
 	return AccountView{
 		ID: p.ID, Kind: p.Kind, Email: p.Email, Username: p.Username, Alias: p.Alias, Wallets: wallets, Tariff: p.Tariff, Balance: acct.Available(), Held: acct.Held, Spent: spent,
-		Budget: viewBudget(p.Budget, spent), Servers: live, Limit: cmp.Or(p.ServerLimit, s.catalog.Limits.Servers), Suspended: p.Suspended, CreatedAt: stamp(p.Created),
+		Budget: viewBudget(p.Budget, spent), Servers: live, Limit: cmp.Or(p.ServerLimit, s.catalog.Prices[billing.Native].Servers), Suspended: p.Suspended, CreatedAt: stamp(p.Created),
 	}, err
 }
 

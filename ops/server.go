@@ -306,7 +306,7 @@ func (s *System) createOrder(r *Request, in CreateServerIn) (fleet.CreateOrder, 
 		keys[i] = berth.ID(k)
 	}
 	o := fleet.CreateOrder{
-		Owner: r.Principal, Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
+		Owner: r.Principal, Contract: r.Contract, Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
 		Keys: keys, Snapshot: berth.ID(in.SnapshotID), UserData: in.UserData, AutoRenew: in.AutoRenew,
 	}
 	return o, in.fill(&o)
@@ -342,7 +342,7 @@ func (s *System) createServer(ctx context.Context, tx Tx, r *Request, in CreateS
 }
 
 func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListServersIn) (ServersOut, error) {
-	list, err := rx.Servers(ctx, r.Principal.ID, fleet.ServerFilter{All: in.All, After: berth.ID(in.After), Limit: in.Limit})
+	list, err := rx.Servers(ctx, r.Principal.ID, fleet.ServerFilter{All: in.All, Contract: r.sees(), After: berth.ID(in.After), Limit: in.Limit})
 	out := ServersOut{Servers: make([]ServerView, len(list))}
 	for i, sv := range list {
 		out.Servers[i] = s.viewServer(sv)
@@ -367,7 +367,7 @@ func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) 
 }
 
 func (s *System) planPower(ctx context.Context, rx Rx, r *Request, in PowerIn) (Plan, error) {
-	price, err := s.fleet.PlanPower(ctx, rx, r.Server, r.Principal, in.Action)
+	price, err := s.fleet.PlanPower(ctx, rx, r.Server, r.buyer(), in.Action)
 	return Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "power " + in.Action,
 		Terms: map[string]any{"server_id": in.ServerID, "action": in.Action},
@@ -375,7 +375,7 @@ func (s *System) planPower(ctx context.Context, rx Rx, r *Request, in PowerIn) (
 }
 
 func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn) (Plan, error) {
-	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.Principal, in.Size)
+	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.buyer(), in.Size)
 	return Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "resize to " + in.Size,
 		Terms: map[string]any{"server_id": in.ServerID, "size": in.Size},
@@ -386,7 +386,7 @@ func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildI
 	if in.Image != "" && in.SnapshotID != "" {
 		return Plan{}, wrongField("image", "a server is rebuilt from an image or from a snapshot, not from both")
 	}
-	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.Principal, in.Image, berth.ID(in.SnapshotID), nil)
+	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.buyer(), in.Image, berth.ID(in.SnapshotID), nil)
 	return Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "rebuild",
 		Terms: map[string]any{"server_id": in.ServerID},

@@ -57,6 +57,7 @@ type SnapshotOut struct {
 // ListSnapshotsIn pages through snapshots.
 type ListSnapshotsIn struct {
 	All   bool   `json:"all,omitempty" doc:"Also those that have ended."`
+	Class string `json:"class,omitempty" enum:"snapshot,backup"`
 	After string `json:"after,omitempty" maxLength:"64" pattern:"^(snap_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
 	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
@@ -139,7 +140,7 @@ func (s *System) addSnapshots() {
 }
 
 func (s *System) planSnapshot(ctx context.Context, rx Rx, r *Request, in SnapshotIn) (Plan, error) {
-	price, err := s.fleet.PlanSnapshot(ctx, rx, r.Server, r.Principal, in.Name, fleet.SnapshotClass(in.Class))
+	price, err := s.fleet.PlanSnapshot(ctx, rx, r.Server, r.buyer(), in.Name, fleet.SnapshotClass(in.Class))
 	plan := Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "snapshot",
 		Terms: map[string]any{"server_id": in.ServerID},
@@ -178,7 +179,7 @@ func (s *System) freshSnapshot(ctx context.Context, rx Rx, _ *Request, out Snaps
 }
 
 func (s *System) listSnapshots(ctx context.Context, rx Rx, r *Request, in ListSnapshotsIn) (SnapshotsOut, error) {
-	list, err := rx.Snapshots(ctx, r.Principal.ID, fleet.SnapshotFilter{All: in.All, After: berth.ID(in.After), Limit: in.Limit})
+	list, err := rx.Snapshots(ctx, r.Principal.ID, fleet.SnapshotFilter{All: in.All, Contract: r.sees(), Class: fleet.SnapshotClass(in.Class), After: berth.ID(in.After), Limit: in.Limit})
 	out := SnapshotsOut{Snapshots: make([]SnapshotView, len(list))}
 	for i, snap := range list {
 		out.Snapshots[i] = s.viewSnapshot(snap)

@@ -104,6 +104,13 @@ type Spec struct {
 	First bool
 }
 
+// Forward leads TCP connections to a port of a machine's address to another of
+// its ports.
+type Forward struct {
+	External int `json:"external_port"`
+	Internal int `json:"internal_port"`
+}
+
 // State is a machine's state.
 type State string
 

@@ -1,13 +1,16 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"berth"
+	"berth/billing"
 	"berth/fleet"
+	"berth/provider"
 	"berth/storage/db"
 )
 
@@ -26,7 +29,7 @@ func (rx *Rx) Servers(ctx context.Context, owner berth.ID, q fleet.ServerFilter)
 	if err != nil {
 		return nil, err
 	}
-	p := db.ServersParams{Owner: string(owner), After: string(q.After), Max: most}
+	p := db.ServersParams{Owner: string(owner), Contract: string(q.Contract), After: string(q.After), Max: most}
 	var rows []db.Server
 	if q.All {
 		rows, err = rx.q.Servers(ctx, p)
@@ -36,9 +39,19 @@ func (rx *Rx) Servers(ctx context.Context, owner berth.ID, q fleet.ServerFilter)
 	return all(rows, err, toServer)
 }
 
-// CountLiveServers implements fleet.Rx.
-func (rx *Rx) CountLiveServers(ctx context.Context, owner berth.ID) (int, error) {
-	n, err := rx.q.CountLiveServers(ctx, string(owner))
+// PoolServers implements fleet.Rx.
+func (rx *Rx) PoolServers(ctx context.Context, pool, after berth.ID, n int) ([]fleet.Server, error) {
+	most, err := limit(n, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := rx.q.PoolServers(ctx, db.PoolServersParams{Pool: string(pool), After: string(after), Max: most})
+	return all(rows, err, toServer)
+}
+
+// CountServers implements fleet.Rx.
+func (rx *Rx) CountServers(ctx context.Context, owner berth.ID, contract billing.Contract) (int, error) {
+	n, err := rx.q.CountServers(ctx, db.CountServersParams{Owner: string(owner), Contract: string(contract)})
 	return int(n), err
 }
 
@@ -97,6 +110,10 @@ func fromServer(s fleet.Server) (db.Server, error) {
 	if err != nil {
 		return db.Server{}, fmt.Errorf("storage: keys of server %s: %w", s.ID, err)
 	}
+	forwards, err := toText(s.Forwards)
+	if err != nil {
+		return db.Server{}, fmt.Errorf("storage: forwards of server %s: %w", s.ID, err)
+	}
 	addr := ""
 	if s.Addr.IsValid() {
 		addr = s.Addr.String()
@@ -135,6 +152,10 @@ func fromServer(s fleet.Server) (db.Server, error) {
 		Metered:     int64(s.Lease.Metered),
 		MeteredFrom: toMicros(s.Lease.MeteredFrom),
 		GraceUntil:  toMicros(s.Lease.GraceUntil),
+		Contract:    string(cmp.Or(s.Contract, billing.Native)),
+		Pool:        string(s.Pool),
+		DiskGb:      int64(s.DiskGB),
+		Forwards:    forwards,
 	}, nil
 }
 
@@ -142,6 +163,10 @@ func toServer(r db.Server) (fleet.Server, error) {
 	keys, err := fromText[berth.ID](r.Keys)
 	if err != nil {
 		return fleet.Server{}, fmt.Errorf("storage: keys of server %s: %w", r.ID, err)
+	}
+	forwards, err := fromText[provider.Forward](r.Forwards)
+	if err != nil {
+		return fleet.Server{}, fmt.Errorf("storage: forwards of server %s: %w", r.ID, err)
 	}
 	var addr netip.Addr
 	if r.Addr != "" {
@@ -173,6 +198,10 @@ func toServer(r db.Server) (fleet.Server, error) {
 		Created:    fromMicros(r.Created),
 		Delivered:  fromMicros(r.Delivered),
 		Ended:      fromMicros(r.Ended),
+		Contract:   billing.Contract(r.Contract),
+		Pool:       berth.ID(r.Pool),
+		DiskGB:     int(r.DiskGb),
+		Forwards:   forwards,
 	}, nil
 }
 

@@ -1,10 +1,12 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"berth"
+	"berth/billing"
 	"berth/fleet"
 	"berth/storage/db"
 )
@@ -21,7 +23,7 @@ func (rx *Rx) Snapshots(ctx context.Context, owner berth.ID, q fleet.SnapshotFil
 	if err != nil {
 		return nil, err
 	}
-	p := db.SnapshotsParams{Owner: string(owner), After: string(q.After), Max: most}
+	p := db.SnapshotsParams{Owner: string(owner), Contract: string(q.Contract), Class: string(q.Class), After: string(q.After), Max: most}
 	var rows []db.Snapshot
 	if q.All {
 		rows, err = rx.q.Snapshots(ctx, p)
@@ -69,6 +71,7 @@ func fromSnapshot(s fleet.Snapshot) db.Snapshot {
 		Created:    toMicros(s.Created),
 		ExpiresAt:  toMicros(s.ExpiresAt),
 		Class:      string(s.Class),
+		Contract:   string(cmp.Or(s.Contract, billing.Native)),
 	}
 }
 
@@ -88,5 +91,6 @@ func toSnapshot(r db.Snapshot) (fleet.Snapshot, error) {
 		Created:    fromMicros(r.Created),
 		ExpiresAt:  fromMicros(r.ExpiresAt),
 		Class:      fleet.SnapshotClass(r.Class),
+		Contract:   billing.Contract(r.Contract),
 	}, nil
 }

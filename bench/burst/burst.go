@@ -205,7 +205,7 @@ func (d *deployment) register(ctx context.Context, servers int) error {
 		Tariff: account.Retail, ServerLimit: servers, Created: now,
 	}
 	return d.store.Write(ctx, func(tx fleet.Tx) error {
-		if err := tx.InsertPrincipal(ctx, d.owner); err != nil {
+		if err := account.Join(ctx, tx, d.owner); err != nil {
 			return err
 		}
 		_, err := billing.Grant(ctx, tx, d.owner.ID, billing.Transfer{

@@ -42,7 +42,7 @@ func (w *World) Principal(changes ...func(*account.Principal, *account.APIKey)) 
 		change(&p, &key)
 	}
 	w.Write(func(ctx context.Context, tx ops.Tx) error {
-		if err := tx.InsertPrincipal(ctx, p); err != nil {
+		if err := account.Join(ctx, tx, p); err != nil {
 			return err
 		}
 		if err := tx.InsertAPIKey(ctx, key); err != nil {

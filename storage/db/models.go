@@ -114,6 +114,27 @@ type Payment struct {
 	Updated    int64
 }
 
+type Pool struct {
+	ID          string
+	Owner       string
+	Name        string
+	Description string
+	Settings    string
+	IsDefault   bool
+	Created     int64
+	Updated     int64
+}
+
+type PoolMember struct {
+	ID        string
+	Pool      string
+	Principal string
+	Role      int64
+	InvitedBy string
+	Invited   int64
+	Joined    int64
+}
+
 type Principal struct {
 	ID            string
 	Kind          string
@@ -176,6 +197,10 @@ type Server struct {
 	Metered     int64
 	MeteredFrom int64
 	GraceUntil  int64
+	Contract    string
+	Pool        string
+	DiskGb      int64
+	Forwards    string
 }
 
 type Snapshot struct {
@@ -193,6 +218,7 @@ type Snapshot struct {
 	Created    int64
 	ExpiresAt  int64
 	Class      string
+	Contract   string
 }
 
 type Transfer struct {

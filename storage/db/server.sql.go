@@ -9,19 +9,26 @@ import (
 	"context"
 )
 
-const countLiveServers = `-- name: CountLiveServers :one
-SELECT COUNT(*) FROM servers WHERE owner = $1 AND status NOT IN ('destroyed', 'error')
+const countServers = `-- name: CountServers :one
+SELECT COUNT(*) FROM servers
+WHERE owner = $1 AND status NOT IN ('destroying', 'destroyed', 'error')
+    AND (contract = $2 OR $2 = '')
 `
 
-func (q *Queries) CountLiveServers(ctx context.Context, owner string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countLiveServers, owner)
+type CountServersParams struct {
+	Owner    string
+	Contract string
+}
+
+func (q *Queries) CountServers(ctx context.Context, arg CountServersParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countServers, arg.Owner, arg.Contract)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
 const dueServers = `-- name: DueServers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
 WHERE status NOT IN ('destroyed', 'error') AND due_at > 0 AND delivered > 0 AND due_at <= $1
 ORDER BY due_at, id LIMIT $2
 `
@@ -74,6 +81,10 @@ func (q *Queries) DueServers(ctx context.Context, arg DueServersParams) ([]Serve
 			&i.Metered,
 			&i.MeteredFrom,
 			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
 		); err != nil {
 			return nil, err
 		}
@@ -93,10 +104,10 @@ INSERT INTO servers (
     id, owner, label, status, region, size, image, snapshot, keys,
     rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price,
     machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended,
-    deposit, metered, metered_from, grace_until
+    deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33
+    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
 )
 `
 
@@ -134,6 +145,10 @@ type InsertServerParams struct {
 	Metered     int64
 	MeteredFrom int64
 	GraceUntil  int64
+	Contract    string
+	Pool        string
+	DiskGb      int64
+	Forwards    string
 }
 
 func (q *Queries) InsertServer(ctx context.Context, arg InsertServerParams) error {
@@ -171,12 +186,16 @@ func (q *Queries) InsertServer(ctx context.Context, arg InsertServerParams) erro
 		arg.Metered,
 		arg.MeteredFrom,
 		arg.GraceUntil,
+		arg.Contract,
+		arg.Pool,
+		arg.DiskGb,
+		arg.Forwards,
 	)
 	return err
 }
 
 const liveServers = `-- name: LiveServers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
 WHERE id > $1 AND status NOT IN ('destroyed', 'error')
 ORDER BY id LIMIT $2
 `
@@ -229,6 +248,84 @@ func (q *Queries) LiveServers(ctx context.Context, arg LiveServersParams) ([]Ser
 			&i.Metered,
 			&i.MeteredFrom,
 			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const poolServers = `-- name: PoolServers :many
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
+WHERE pool = $1 AND status NOT IN ('destroyed', 'error')
+    AND (id < $2 OR $2 = '')
+ORDER BY id DESC LIMIT $3
+`
+
+type PoolServersParams struct {
+	Pool  string
+	After string
+	Max   int32
+}
+
+func (q *Queries) PoolServers(ctx context.Context, arg PoolServersParams) ([]Server, error) {
+	rows, err := q.db.QueryContext(ctx, poolServers, arg.Pool, arg.After, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Server
+	for rows.Next() {
+		var i Server
+		if err := rows.Scan(
+			&i.ID,
+			&i.Owner,
+			&i.Label,
+			&i.Status,
+			&i.Region,
+			&i.Size,
+			&i.Image,
+			&i.Snapshot,
+			&i.Keys,
+			&i.Rate,
+			&i.PaidUntil,
+			&i.Period,
+			&i.Renews,
+			&i.Renewal,
+			&i.Refundable,
+			&i.Bought,
+			&i.DueAt,
+			&i.Charge,
+			&i.Price,
+			&i.MachineID,
+			&i.Addr,
+			&i.SshPort,
+			&i.HostKey,
+			&i.Secrets,
+			&i.CustomBoot,
+			&i.Reason,
+			&i.Created,
+			&i.Delivered,
+			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
 		); err != nil {
 			return nil, err
 		}
@@ -244,7 +341,7 @@ func (q *Queries) LiveServers(ctx context.Context, arg LiveServersParams) ([]Ser
 }
 
 const revivableServers = `-- name: RevivableServers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
 WHERE status = 'suspended' AND grace_until > $1 AND servers.id > $2
     AND NOT EXISTS (SELECT 1 FROM principals WHERE principals.id = servers.owner AND principals.suspended)
     AND EXISTS (
@@ -305,6 +402,10 @@ func (q *Queries) RevivableServers(ctx context.Context, arg RevivableServersPara
 			&i.Metered,
 			&i.MeteredFrom,
 			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
 		); err != nil {
 			return nil, err
 		}
@@ -320,7 +421,7 @@ func (q *Queries) RevivableServers(ctx context.Context, arg RevivableServersPara
 }
 
 const server = `-- name: Server :one
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers WHERE id = $1
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers WHERE id = $1
 `
 
 func (q *Queries) Server(ctx context.Context, id string) (Server, error) {
@@ -360,24 +461,35 @@ func (q *Queries) Server(ctx context.Context, id string) (Server, error) {
 		&i.Metered,
 		&i.MeteredFrom,
 		&i.GraceUntil,
+		&i.Contract,
+		&i.Pool,
+		&i.DiskGb,
+		&i.Forwards,
 	)
 	return i, err
 }
 
 const servers = `-- name: Servers :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
-WHERE owner = $1 AND (id < $2 OR $2 = '')
-ORDER BY id DESC LIMIT $3
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
+WHERE owner = $1 AND (contract = $2 OR $2 = '')
+    AND (id < $3 OR $3 = '')
+ORDER BY id DESC LIMIT $4
 `
 
 type ServersParams struct {
-	Owner string
-	After string
-	Max   int32
+	Owner    string
+	Contract string
+	After    string
+	Max      int32
 }
 
 func (q *Queries) Servers(ctx context.Context, arg ServersParams) ([]Server, error) {
-	rows, err := q.db.QueryContext(ctx, servers, arg.Owner, arg.After, arg.Max)
+	rows, err := q.db.QueryContext(ctx, servers,
+		arg.Owner,
+		arg.Contract,
+		arg.After,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -419,6 +531,10 @@ func (q *Queries) Servers(ctx context.Context, arg ServersParams) ([]Server, err
 			&i.Metered,
 			&i.MeteredFrom,
 			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
 		); err != nil {
 			return nil, err
 		}
@@ -434,20 +550,27 @@ func (q *Queries) Servers(ctx context.Context, arg ServersParams) ([]Server, err
 }
 
 const serversOwnedLive = `-- name: ServersOwnedLive :many
-SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until FROM servers
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
 WHERE owner = $1 AND status NOT IN ('destroyed', 'error')
-    AND (id < $2 OR $2 = '')
-ORDER BY id DESC LIMIT $3
+    AND (contract = $2 OR $2 = '')
+    AND (id < $3 OR $3 = '')
+ORDER BY id DESC LIMIT $4
 `
 
 type ServersOwnedLiveParams struct {
-	Owner string
-	After string
-	Max   int32
+	Owner    string
+	Contract string
+	After    string
+	Max      int32
 }
 
 func (q *Queries) ServersOwnedLive(ctx context.Context, arg ServersOwnedLiveParams) ([]Server, error) {
-	rows, err := q.db.QueryContext(ctx, serversOwnedLive, arg.Owner, arg.After, arg.Max)
+	rows, err := q.db.QueryContext(ctx, serversOwnedLive,
+		arg.Owner,
+		arg.Contract,
+		arg.After,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -489,6 +612,10 @@ func (q *Queries) ServersOwnedLive(ctx context.Context, arg ServersOwnedLivePara
 			&i.Metered,
 			&i.MeteredFrom,
 			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
 		); err != nil {
 			return nil, err
 		}
@@ -509,7 +636,8 @@ UPDATE servers SET
     rate = $10, paid_until = $11, period = $12, renews = $13, renewal = $14, refundable = $15, bought = $16,
     due_at = $17, charge = $18, price = $19, machine_id = $20, addr = $21, ssh_port = $22, host_key = $23,
     secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29,
-    deposit = $30, metered = $31, metered_from = $32, grace_until = $33
+    deposit = $30, metered = $31, metered_from = $32, grace_until = $33, contract = $34, pool = $35, disk_gb = $36,
+    forwards = $37
 WHERE id = $1
 `
 
@@ -547,6 +675,10 @@ type UpdateServerParams struct {
 	Metered     int64
 	MeteredFrom int64
 	GraceUntil  int64
+	Contract    string
+	Pool        string
+	DiskGb      int64
+	Forwards    string
 }
 
 func (q *Queries) UpdateServer(ctx context.Context, arg UpdateServerParams) (int64, error) {
@@ -584,6 +716,10 @@ func (q *Queries) UpdateServer(ctx context.Context, arg UpdateServerParams) (int
 		arg.Metered,
 		arg.MeteredFrom,
 		arg.GraceUntil,
+		arg.Contract,
+		arg.Pool,
+		arg.DiskGb,
+		arg.Forwards,
 	)
 	if err != nil {
 		return 0, err

@@ -10,7 +10,7 @@ import (
 )
 
 const dueSnapshots = `-- name: DueSnapshots :many
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class, contract FROM snapshots
 WHERE status IN ('available', 'error') AND expires_at > 0 AND expires_at <= $1
 ORDER BY expires_at, id LIMIT $2
 `
@@ -44,6 +44,7 @@ func (q *Queries) DueSnapshots(ctx context.Context, arg DueSnapshotsParams) ([]S
 			&i.Created,
 			&i.ExpiresAt,
 			&i.Class,
+			&i.Contract,
 		); err != nil {
 			return nil, err
 		}
@@ -60,8 +61,8 @@ func (q *Queries) DueSnapshots(ctx context.Context, arg DueSnapshotsParams) ([]S
 
 const insertSnapshot = `-- name: InsertSnapshot :exec
 INSERT INTO snapshots (
-    id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class, contract
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 `
 
 type InsertSnapshotParams struct {
@@ -79,6 +80,7 @@ type InsertSnapshotParams struct {
 	Created    int64
 	ExpiresAt  int64
 	Class      string
+	Contract   string
 }
 
 func (q *Queries) InsertSnapshot(ctx context.Context, arg InsertSnapshotParams) error {
@@ -97,12 +99,13 @@ func (q *Queries) InsertSnapshot(ctx context.Context, arg InsertSnapshotParams) 
 		arg.Created,
 		arg.ExpiresAt,
 		arg.Class,
+		arg.Contract,
 	)
 	return err
 }
 
 const snapshot = `-- name: Snapshot :one
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots WHERE id = $1
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class, contract FROM snapshots WHERE id = $1
 `
 
 func (q *Queries) Snapshot(ctx context.Context, id string) (Snapshot, error) {
@@ -123,24 +126,35 @@ func (q *Queries) Snapshot(ctx context.Context, id string) (Snapshot, error) {
 		&i.Created,
 		&i.ExpiresAt,
 		&i.Class,
+		&i.Contract,
 	)
 	return i, err
 }
 
 const snapshots = `-- name: Snapshots :many
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots
-WHERE owner = $1 AND (id < $2 OR $2 = '')
-ORDER BY id DESC LIMIT $3
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class, contract FROM snapshots
+WHERE owner = $1
+    AND (contract = $2 OR $2 = '') AND (class = $3 OR $3 = '')
+    AND (id < $4 OR $4 = '')
+ORDER BY id DESC LIMIT $5
 `
 
 type SnapshotsParams struct {
-	Owner string
-	After string
-	Max   int32
+	Owner    string
+	Contract string
+	Class    string
+	After    string
+	Max      int32
 }
 
 func (q *Queries) Snapshots(ctx context.Context, arg SnapshotsParams) ([]Snapshot, error) {
-	rows, err := q.db.QueryContext(ctx, snapshots, arg.Owner, arg.After, arg.Max)
+	rows, err := q.db.QueryContext(ctx, snapshots,
+		arg.Owner,
+		arg.Contract,
+		arg.Class,
+		arg.After,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +177,7 @@ func (q *Queries) Snapshots(ctx context.Context, arg SnapshotsParams) ([]Snapsho
 			&i.Created,
 			&i.ExpiresAt,
 			&i.Class,
+			&i.Contract,
 		); err != nil {
 			return nil, err
 		}
@@ -178,20 +193,29 @@ func (q *Queries) Snapshots(ctx context.Context, arg SnapshotsParams) ([]Snapsho
 }
 
 const snapshotsKept = `-- name: SnapshotsKept :many
-SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class FROM snapshots
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class, contract FROM snapshots
 WHERE owner = $1 AND status IN ('pending', 'available')
-    AND (id < $2 OR $2 = '')
-ORDER BY id DESC LIMIT $3
+    AND (contract = $2 OR $2 = '') AND (class = $3 OR $3 = '')
+    AND (id < $4 OR $4 = '')
+ORDER BY id DESC LIMIT $5
 `
 
 type SnapshotsKeptParams struct {
-	Owner string
-	After string
-	Max   int32
+	Owner    string
+	Contract string
+	Class    string
+	After    string
+	Max      int32
 }
 
 func (q *Queries) SnapshotsKept(ctx context.Context, arg SnapshotsKeptParams) ([]Snapshot, error) {
-	rows, err := q.db.QueryContext(ctx, snapshotsKept, arg.Owner, arg.After, arg.Max)
+	rows, err := q.db.QueryContext(ctx, snapshotsKept,
+		arg.Owner,
+		arg.Contract,
+		arg.Class,
+		arg.After,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +238,7 @@ func (q *Queries) SnapshotsKept(ctx context.Context, arg SnapshotsKeptParams) ([
 			&i.Created,
 			&i.ExpiresAt,
 			&i.Class,
+			&i.Contract,
 		); err != nil {
 			return nil, err
 		}
@@ -231,7 +256,7 @@ func (q *Queries) SnapshotsKept(ctx context.Context, arg SnapshotsKeptParams) ([
 const updateSnapshot = `-- name: UpdateSnapshot :execrows
 UPDATE snapshots SET
     owner = $2, server = $3, name = $4, status = $5, region = $6, size = $7, image = $8,
-    provider_id = $9, bytes = $10, min_disk_gb = $11, created = $12, expires_at = $13, class = $14
+    provider_id = $9, bytes = $10, min_disk_gb = $11, created = $12, expires_at = $13, class = $14, contract = $15
 WHERE id = $1
 `
 
@@ -250,6 +275,7 @@ type UpdateSnapshotParams struct {
 	Created    int64
 	ExpiresAt  int64
 	Class      string
+	Contract   string
 }
 
 func (q *Queries) UpdateSnapshot(ctx context.Context, arg UpdateSnapshotParams) (int64, error) {
@@ -268,6 +294,7 @@ func (q *Queries) UpdateSnapshot(ctx context.Context, arg UpdateSnapshotParams) 
 		arg.Created,
 		arg.ExpiresAt,
 		arg.Class,
+		arg.Contract,
 	)
 	if err != nil {
 		return 0, err

@@ -3,17 +3,27 @@ SELECT * FROM servers WHERE id = $1;
 
 -- name: Servers :many
 SELECT * FROM servers
-WHERE owner = sqlc.arg(owner) AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+WHERE owner = sqlc.arg(owner) AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '')
+    AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
 ORDER BY id DESC LIMIT sqlc.arg(max);
 
 -- name: ServersOwnedLive :many
 SELECT * FROM servers
 WHERE owner = sqlc.arg(owner) AND status NOT IN ('destroyed', 'error')
+    AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '')
     AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
 ORDER BY id DESC LIMIT sqlc.arg(max);
 
--- name: CountLiveServers :one
-SELECT COUNT(*) FROM servers WHERE owner = $1 AND status NOT IN ('destroyed', 'error');
+-- name: PoolServers :many
+SELECT * FROM servers
+WHERE pool = sqlc.arg(pool) AND status NOT IN ('destroyed', 'error')
+    AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
+-- name: CountServers :one
+SELECT COUNT(*) FROM servers
+WHERE owner = sqlc.arg(owner) AND status NOT IN ('destroying', 'destroyed', 'error')
+    AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '');
 
 -- name: LiveServers :many
 SELECT * FROM servers
@@ -42,10 +52,10 @@ INSERT INTO servers (
     id, owner, label, status, region, size, image, snapshot, keys,
     rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price,
     machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended,
-    deposit, metered, metered_from, grace_until
+    deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33
+    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
 );
 
 -- name: UpdateServer :execrows
@@ -54,5 +64,6 @@ UPDATE servers SET
     rate = $10, paid_until = $11, period = $12, renews = $13, renewal = $14, refundable = $15, bought = $16,
     due_at = $17, charge = $18, price = $19, machine_id = $20, addr = $21, ssh_port = $22, host_key = $23,
     secrets = $24, custom_boot = $25, reason = $26, created = $27, delivered = $28, ended = $29,
-    deposit = $30, metered = $31, metered_from = $32, grace_until = $33
+    deposit = $30, metered = $31, metered_from = $32, grace_until = $33, contract = $34, pool = $35, disk_gb = $36,
+    forwards = $37
 WHERE id = $1;

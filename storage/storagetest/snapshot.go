@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/billing"
 	"berth/fleet"
 	"berth/ops"
 )
@@ -14,6 +15,7 @@ func snapshots(s suite) {
 	snap := fleet.Snapshot{
 		ID:         newID(berth.PrefixSnapshot, 1),
 		Owner:      owner,
+		Contract:   billing.Rentals,
 		Server:     newID(berth.PrefixServer, 1),
 		Name:       "before",
 		Status:     fleet.SnapshotAvailable,
@@ -35,7 +37,7 @@ func snapshots(s suite) {
 	fetch(s, "snapshot", snap, get)
 	s.refuses(berth.Conflict, func(tx ops.Tx) error { return tx.InsertSnapshot(ctx, snap) })
 
-	least := fleet.Snapshot{ID: snap.ID, Owner: owner, Status: fleet.SnapshotPending, Class: fleet.ShortTerm}
+	least := fleet.Snapshot{ID: snap.ID, Owner: owner, Contract: billing.Native, Status: fleet.SnapshotPending, Class: fleet.ShortTerm}
 	s.write(func(tx ops.Tx) error { return tx.UpdateSnapshot(ctx, least) })
 	fetch(s, "emptied", least, get)
 	s.write(func(tx ops.Tx) error { return tx.UpdateSnapshot(ctx, snap) })
@@ -51,10 +53,10 @@ func snapshotLists(s suite) {
 		fleet.SnapshotExpired, fleet.SnapshotFailed, fleet.SnapshotAvailable,
 	} {
 		snap := fleet.Snapshot{
-			ID: newID(berth.PrefixSnapshot, i), Owner: owner, Status: status, Created: at(i), ExpiresAt: at(100 - i), Class: fleet.ShortTerm,
+			ID: newID(berth.PrefixSnapshot, i), Owner: owner, Contract: billing.Native, Status: status, Created: at(i), ExpiresAt: at(100 - i), Class: fleet.ShortTerm,
 		}
 		own = append(own, snap)
-		foreign := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, i), Owner: other, Status: fleet.SnapshotPending, Class: fleet.ShortTerm}
+		foreign := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, i), Owner: other, Contract: billing.Native, Status: fleet.SnapshotPending, Class: fleet.ShortTerm}
 		s.write(func(tx ops.Tx) error {
 			if err := tx.InsertSnapshot(ctx, snap); err != nil {
 				return err
@@ -74,7 +76,7 @@ func snapshotLists(s suite) {
 		fetch(s, name, tt.want, func(rx ops.Rx) ([]fleet.Snapshot, error) { return rx.Snapshots(ctx, owner, tt.filter) })
 	}
 
-	never := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, 50), Owner: other, Status: fleet.SnapshotAvailable, ExpiresAt: time.Time{}, Class: fleet.ShortTerm}
+	never := fleet.Snapshot{ID: newID(berth.PrefixSnapshot, 50), Owner: other, Contract: billing.Native, Status: fleet.SnapshotAvailable, ExpiresAt: time.Time{}, Class: fleet.ShortTerm}
 	s.write(func(tx ops.Tx) error { return tx.InsertSnapshot(ctx, never) })
 	for _, tt := range []struct {
 		now, limit int
