@@ -51,7 +51,8 @@ type PriceLists map[Contract]*PriceList
 
 // PriceList is what one contract charges.
 type PriceList struct {
-	Servers       int                  `yaml:"servers"` // live at once, where the principal has no limit of its own
+	Servers       int                  `yaml:"servers"`    // live at once, where the principal has no limit of its own
+	PerMinute     int                  `yaml:"per_minute"` // calls of each account through the contract; 0: no limit of its own
 	Sizes         []Size               `yaml:"sizes"`
 	SnapshotGBDay berth.Micros         `yaml:"snapshot_gb_day"` // for keeping 10^9 bytes for a day
 	FreeRetention time.Duration        `yaml:"free_retention"`  // how long snapshots are kept for nothing
@@ -113,9 +114,16 @@ const (
 	FeeKey      Fee = "key"
 	FeeSnapshot Fee = "snapshot"
 	FeeBackup   Fee = "backup" // a snapshot that is kept for longer
+
+	FeeRead      Fee = "read" // each call that only reads what is the caller's
+	FeeDestroy   Fee = "destroy"
+	FeeRemoveKey Fee = "remove_key"
 )
 
-var fees = []Fee{FeeMinimum, FeeReboot, FeePower, FeeResize, FeeRebuild, FeeKey, FeeSnapshot, FeeBackup}
+var fees = []Fee{
+	FeeMinimum, FeeReboot, FeePower, FeeResize, FeeRebuild, FeeKey, FeeSnapshot, FeeBackup,
+	FeeRead, FeeDestroy, FeeRemoveKey,
+}
 
 // Region is the region with that slug, or berth.UnknownRegion with a hint that
 // lists those there are.

@@ -160,6 +160,7 @@ func (l *Limits) link() (problems []error) {
 func (l *PriceList) link(path string, c *Catalog) (problems []error) {
 	l.catalog = c
 	problems = append(problems, wanted(path+".servers", l.Servers >= 1 && l.Servers <= 10_000, "a number from 1 to 10000")...)
+	problems = append(problems, wanted(path+".per_minute", l.PerMinute >= 0 && l.PerMinute <= 1_000_000, "a number from 0 to 1000000")...)
 	problems = append(problems, checkSlugs(path+".sizes", l.Sizes)...)
 	for i := range l.Sizes {
 		problems = append(problems, l.Sizes[i].link(path+".sizes.", c)...)
