@@ -51,7 +51,10 @@ type PriceLists map[Contract]*PriceList
 
 // PriceList is what one contract charges.
 type PriceList struct {
-	Servers       int                  `yaml:"servers"`    // live at once, where the principal has no limit of its own
+	Servers int `yaml:"servers"` // live at once, where the principal has no limit of its own
+	// PayPerCall says that each call is paid by itself: the wallet that signs the
+	// payment is who calls, and no balance pays.
+	PayPerCall    bool                 `yaml:"pay_per_call"`
 	PerMinute     int                  `yaml:"per_minute"` // calls of each account through the contract; 0: no limit of its own
 	Sizes         []Size               `yaml:"sizes"`
 	SnapshotGBDay berth.Micros         `yaml:"snapshot_gb_day"` // for keeping 10^9 bytes for a day

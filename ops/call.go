@@ -93,6 +93,7 @@ type Receipt struct {
 	Amount      berth.Micros `json:"amount"`
 	Status      string       `json:"status" enum:"held,charged,credited"` // a hold is charged when the work is delivered, else released
 	Rail        string       `json:"rail"`                                // "balance", "mpp" or "x402"
+	Balance     berth.Micros `json:"balance"`                             // what can be spent after it
 	Payment     *Paid        `json:"payment,omitempty"`
 }
 

@@ -79,6 +79,20 @@ func (s *System) capped(ctx context.Context, rx Rx, r *Request, price berth.Micr
 	return nil
 }
 
+// receive takes what the call costs, and writes the receipt for it; nil where
+// nothing was due.
+func (t task) receive(ctx context.Context, tx Tx, plan Plan, effect Effect) (receipt *Receipt, err error) {
+	if receipt = t.credited(plan); receipt == nil {
+		receipt, err = t.take(ctx, tx, plan, effect.Ref)
+	}
+	if err != nil || receipt == nil {
+		return nil, err
+	}
+	acct, err := tx.LedgerAccount(ctx, billing.CustomerAccount(t.req.Principal.ID))
+	receipt.Balance = acct.Available()
+	return receipt, err
+}
+
 // take moves the money: a hold that the action resolves, or a charge; and a
 // deposit into the escrow of the server that it is for.
 func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {

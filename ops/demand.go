@@ -59,6 +59,9 @@ func (t task) demand(ctx context.Context) error {
 // pay for it in the end. Whatever else the object's state would refuse is not
 // told to strangers, who are asked who they are.
 func (t task) askingPrice(ctx context.Context) (price berth.Micros, err error) {
+	if t.op.read != nil {
+		return t.list().FeePrice(account.Retail, billing.FeeRead).Total, nil
+	}
 	if t.op.plan == nil {
 		return 0, nil
 	}
@@ -89,15 +92,25 @@ func (t task) pricedFor(ctx context.Context, rx Rx, in any) (berth.Micros, error
 			req.Principal, err = rx.Principal(ctx, owner)
 		}
 		if err != nil {
-			return 0, nil //nolint:nilerr // who has no business with it learns nothing of it
+			return t.flatFee(), nil //nolint:nilerr // who has no business with it learns nothing of it
 		}
 	}
 	plan, err := t.op.plan(ctx, rx, req, in)
 	var refusal *berth.Error
 	if errors.As(err, &refusal) && (private || refusal.Code == berth.NotFound) {
-		return 0, nil
+		return t.flatFee(), nil
 	}
 	return plan.Price.Total, err
+}
+
+// flatFee is what a call costs whatever it is about, where a wallet pays for each
+// call: the fee is known without its object. Elsewhere a proof of identity comes
+// first, and costs nothing.
+func (t task) flatFee() berth.Micros {
+	if !t.list().PayPerCall || t.op.Fee == "" {
+		return 0
+	}
+	return t.list().FeePrice(account.Retail, t.op.Fee).Total
 }
 
 // rejected answers a wallet whose credential was refused, with fresh challenges

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -97,34 +98,64 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 			return err
 		}
 		t.caller = t.req.Principal.ID
-		if op.read != nil && claim == nil {
+		if op.read != nil && claim == nil && t.readPrice().Total == 0 {
 			read, err = t.read(ctx, rx)
 		}
 		return err
 	})
+	if limited := t.admit(ctx); limited != nil {
+		return nil, limited
+	}
 	switch {
 	case err != nil:
 		return nil, err
-	case t.req == nil:
+	case t.req == nil, t.list().PayPerCall && claim == nil && op.Access == Identified:
 		return nil, t.demand(ctx)
+	}
+	switch {
 	case bindErr != nil:
 		return nil, bindErr
 	case claim != nil:
 		return t.byWallet(ctx)
 	case op.Signed:
 		return nil, t.demandProof()
-	case op.read != nil:
+	case read != nil:
 		return read, nil
 	}
 	return t.change(ctx)
 }
 
-// change carries out what is no mere reading.
-func (t task) change(ctx context.Context) (*Result, error) {
-	if t.op.commit != nil {
-		return t.commit(ctx)
+// list is the price list of the contract that the call comes through.
+func (t task) list() *billing.PriceList {
+	return t.catalog.Prices[cmp.Or(t.call.Contract, billing.Native)]
+}
+
+// admit refuses more calls in a minute than the contract allows an account, or
+// an address where nobody is known.
+func (t task) admit(ctx context.Context) error {
+	most := t.list().PerMinute
+	if most == 0 {
+		return nil
 	}
-	return t.run(ctx)
+	who := cmp.Or(string(t.caller), t.call.Origin.Address)
+	return t.Admit(ctx, string(t.call.Contract)+" "+who, most)
+}
+
+// readPrice is what it costs to be told something: nothing, but for contracts
+// that take a fee for each call.
+func (t task) readPrice() billing.Price {
+	if t.op.read == nil || t.op.Access != Identified {
+		return billing.Price{}
+	}
+	return t.list().FeePrice(t.req.Principal.Tariff, billing.FeeRead)
+}
+
+// change carries out what is no mere reading, or costs something.
+func (t task) change(ctx context.Context) (*Result, error) {
+	if t.op.run != nil {
+		return t.run(ctx)
+	}
+	return t.commit(ctx)
 }
 
 // task is one identified, validated call on its way through Dispatch.
@@ -232,6 +263,9 @@ func (t task) preview(ctx context.Context) (res *Result, plan Plan, err error) {
 
 // price plans and checks that the price is covered, reading only.
 func (t task) price(ctx context.Context, rx Rx) (plan Plan, err error) {
+	if t.op.read != nil {
+		plan = Plan{Price: t.readPrice(), Reason: billing.ReasonService, Memo: t.op.Doc.Title}
+	}
 	if t.op.plan != nil {
 		if plan, err = t.op.plan(ctx, rx, t.req, t.in); err != nil {
 			return Plan{}, err
@@ -271,14 +305,11 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 	if plan.Price.Total > plan.Price.Deposit {
 		t.req.Charge = string(berth.NewID(berth.PrefixTransaction, t.now()))
 	}
-	out, effect, err := t.op.commit(ctx, tx, t.req, t.in, plan)
+	out, effect, err := t.carryOut(ctx, tx, plan)
 	if err != nil {
 		return nil, Effect{}, err
 	}
-	receipt := t.credited(plan)
-	if receipt == nil {
-		receipt, err = t.take(ctx, tx, plan, effect.Ref)
-	}
+	receipt, err := t.receive(ctx, tx, plan, effect)
 	if err != nil {
 		return nil, Effect{}, err
 	}
@@ -287,6 +318,15 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 		return nil, Effect{}, err
 	}
 	return res, effect, tx.InsertAudit(ctx, t.audit(effect.Ref, "ok"))
+}
+
+// carryOut is the operation itself, within the transaction that it is paid in.
+func (t task) carryOut(ctx context.Context, tx Tx, plan Plan) (any, Effect, error) {
+	if t.op.read != nil {
+		out, err := t.op.read(ctx, tx, t.req, t.in)
+		return out, Effect{Ref: t.subjectID()}, err
+	}
+	return t.op.commit(ctx, tx, t.req, t.in, plan)
 }
 
 // lock takes the principal's lock, and a fresh look: its limits may have changed

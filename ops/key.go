@@ -60,6 +60,7 @@ func (s *System) addKeys() {
 		},
 		Routes: []Route{{Method: "POST", Path: "/v1/keys", Status: http.StatusCreated}},
 		Access: Identified,
+		Fee:    billing.FeeKey,
 		Priced: true,
 		Plan:   s.planKey,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in AddKeyIn, p Plan) (AddKeyOut, Effect, error) {
@@ -92,6 +93,7 @@ func (s *System) addKeys() {
 		},
 		Routes:  []Route{{Method: "DELETE", Path: "/v1/keys/{key_id}", Status: 200}},
 		Access:  Identified,
+		Fee:     billing.FeeRemoveKey,
 		Subject: func(in KeyIn) berth.ID { return berth.ID(in.KeyID) },
 		Commit: func(ctx context.Context, tx Tx, r *Request, in KeyIn, _ Plan) (DeletedOut, Effect, error) {
 			return DeletedOut{Deleted: true, ID: r.SSHKey.ID}, Effect{}, s.fleet.RemoveKey(ctx, tx, r.SSHKey)

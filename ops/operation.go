@@ -71,6 +71,7 @@ type Op[In, Out any] struct {
 	Routes  []Route
 	Access  Access
 	Priced  bool              // it may cost something, so a quote can be had for it
+	Fee     billing.Fee       // what each call costs at least, whatever it is about
 	Credits bool              // a wallet's payment for it becomes credit: no balance pays, and nothing is taken
 	Signed  bool              // it needs a wallet to sign beside whoever calls
 	Subject func(In) berth.ID // the object that must be the caller's, if any
@@ -156,7 +157,8 @@ type Operation struct {
 	Doc    Doc
 	Routes []Route
 	Access Access
-	Priced bool // it may cost something
+	Priced bool        // it may cost something
+	Fee    billing.Fee // what each call costs at least, whatever it is about
 	// Credits tells that a wallet's payment for it becomes credit.
 	Credits bool
 	// Signed tells that it needs a wallet to sign beside whoever calls.

@@ -240,6 +240,7 @@ func (s *System) addServerWork() {
 			{Method: "POST", Path: "/v1/servers/{server_id}/reboot", Status: 200, Name: "reboot_server", Summary: "Reboot", Fixed: map[string]any{"action": "reboot"}},
 		},
 		Access:  Identified,
+		Fee:     billing.FeePower,
 		Subject: func(in PowerIn) berth.ID { return berth.ID(in.ServerID) },
 		Priced:  true,
 		Plan:    s.planPower,
@@ -257,6 +258,7 @@ func (s *System) addServerWork() {
 		},
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/resize", Status: http.StatusAccepted}},
 		Access:  Identified,
+		Fee:     billing.FeeResize,
 		Subject: func(in ResizeIn) berth.ID { return berth.ID(in.ServerID) },
 		Priced:  true,
 		Plan:    s.planResize,
@@ -274,6 +276,7 @@ func (s *System) addServerWork() {
 		},
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/rebuild", Status: http.StatusAccepted}},
 		Access:  Identified,
+		Fee:     billing.FeeRebuild,
 		Subject: func(in RebuildIn) berth.ID { return berth.ID(in.ServerID) },
 		Priced:  true,
 		Plan:    s.planRebuild,
@@ -291,6 +294,7 @@ func (s *System) addServerWork() {
 		},
 		Routes:  []Route{{Method: "DELETE", Path: "/v1/servers/{server_id}", Status: 200}},
 		Access:  Identified,
+		Fee:     billing.FeeDestroy,
 		Subject: func(in DestroyIn) berth.ID { return berth.ID(in.ServerID) },
 		Plan: func(ctx context.Context, rx Rx, r *Request, _ DestroyIn) (Plan, error) {
 			return Plan{}, s.fleet.PlanDestroy(ctx, rx, r.Server)

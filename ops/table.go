@@ -44,6 +44,7 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 	o := &Operation{
 		Name: op.Name, Doc: op.Doc, Routes: op.Routes, Access: op.Access,
 		Priced:  op.Priced,
+		Fee:     op.Fee,
 		Credits: op.Credits,
 		Signed:  op.Signed,
 		Long:    op.Fresh != nil,

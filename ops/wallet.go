@@ -74,7 +74,7 @@ func (t task) byWallet(ctx context.Context) (*Result, error) {
 	if t.claim.Amount == 0 {
 		return t.byProof(ctx)
 	}
-	if t.op.commit == nil {
+	if t.op.run != nil || t.op.read != nil && t.readPrice().Total == 0 {
 		return nil, t.rejected(ctx, billing.Refuse(billing.Mismatched, "%s costs nothing", t.op.Name))
 	}
 	return t.pay(ctx)
