@@ -20,7 +20,9 @@ type Options struct {
 	Credentials func(*http.Request) []ops.Credential
 	// Ready tells whether requests can be served well.
 	Ready     func(context.Context) error
-	PublicURL string // as agents reach it; empty: as each request names it
+	Contracts []Contract // beside the native one
+	Contact   string     // how the operator is reached; empty where that is not known
+	PublicURL string     // as agents reach it; empty: as each request names it
 	Version   string
 	Now       berth.Clock
 	Log       *slog.Logger
@@ -40,8 +42,18 @@ func New(o Options) *API {
 			a.mux.Handle(route.Method+" "+route.Path, a.endpoint(op, route))
 		}
 	}
+	for i := range a.Contracts {
+		c := &a.Contracts[i]
+		for _, route := range c.Routes {
+			a.mux.Handle(route.Method+" "+c.Base+route.Path, a.contractRoute(c, route))
+		}
+	}
 	a.mux.HandleFunc("GET /{$}", a.home)
 	a.mux.HandleFunc("GET /docs", a.docs)
+	a.mux.HandleFunc("GET /docs/custom-requests", a.custom)
+	a.mux.HandleFunc("GET /docs/{contract}", a.ofContract(a.docs, a.contractDocs))
+	a.mux.HandleFunc("GET /docs/{contract}/openapi.json", a.ofContract(a.openAPI, a.contractOpenAPI))
+	a.mux.HandleFunc("GET /docs/{contract}/llms.txt", a.ofContract(a.nativeGuide, a.contractGuide))
 	a.mux.HandleFunc("GET /openapi.json", a.openAPI)
 	a.mux.HandleFunc("GET /llms.txt", a.llms)
 	a.mux.HandleFunc("GET /healthz", a.healthz)
@@ -84,11 +96,20 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 	if allowed != nil {
 		list := strings.Join(allowed, ", ")
 		w.Header().Set("Allow", list)
-		a.fail(w, r, berth.Errorf(berth.MethodNotAllowed, "%.20s is no method of %s", r.Method, r.URL.Path).
+		a.stray(w, r, berth.Errorf(berth.MethodNotAllowed, "%.20s is no method of %s", r.Method, r.URL.Path).
 			Hinted("use %s; see /openapi.json for what they do", list))
 		return
 	}
-	a.fail(w, r, berth.Errorf(berth.NotFound, "there is nothing at %s", r.URL.Path).Hinted("see /docs or /openapi.json for what there is"))
+	a.stray(w, r, berth.Errorf(berth.NotFound, "there is nothing at %s", r.URL.Path).Hinted("see /docs or /openapi.json for what there is"))
+}
+
+// stray answers a request that no route matches.
+func (a *API) stray(w http.ResponseWriter, r *http.Request, e *berth.Error) {
+	if c := a.contractOf(r.URL.Path); c != nil {
+		a.refuse(w, r, c, e)
+		return
+	}
+	a.fail(w, r, e)
 }
 
 func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -145,6 +145,12 @@ func (a *API) body(w http.ResponseWriter, r *http.Request, route ops.Route, call
 	if !route.HasBody() {
 		return args, nil
 	}
+	return readObject(w, r)
+}
+
+// readObject reads a request's body, which is a JSON object or empty.
+func readObject(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+	args := map[string]any{}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {

@@ -79,9 +79,23 @@ func (l *limiter) forget(now time.Time) {
 	}
 }
 
-// clientOf is the address that a request comes from. An IPv6 client has a whole
+// clientOf is the client that a request comes from. An IPv6 client has a whole
 // network of addresses, so its network counts.
 func clientOf(r *http.Request) netip.Addr {
+	a := peerOf(r)
+	if !a.Is6() {
+		return a
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}
+
+// peerOf is the address at the other end of a request's connection; invalid where
+// it has none.
+func peerOf(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -90,10 +104,5 @@ func clientOf(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
+	return a.Unmap()
 }

@@ -216,10 +216,15 @@ func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	doc := Document(a.System.Table(), a.Version, terms...)
-	doc.Servers = []*huma.Server{{URL: a.base(r)}}
 	doc.Extensions = map[string]any{"x-service-info": map[string]any{
 		"categories": []string{"compute"}, "docs": map[string]string{"llms": a.base(r) + "/llms.txt", "homepage": a.base(r)},
 	}}
+	a.document(w, r, doc)
+}
+
+// document writes an OpenAPI document.
+func (a *API) document(w http.ResponseWriter, r *http.Request, doc *huma.OpenAPI) {
+	doc.Servers = []*huma.Server{{URL: a.base(r)}}
 	text, err := json.Marshal(doc)
 	if err != nil {
 		a.fail(w, r, err)

@@ -34,8 +34,15 @@ type page struct {
 	Base    string
 	Version string
 	Style   template.CSS
+	Contact string // of the operator; empty where none is known
 	Groups  []group
 	Sizes   []ops.SizeView
+	Links   []contractLink
+
+	// Of a contract's page:
+	Contract *Contract
+	Path     string
+	Guide    string
 }
 
 // group is a part of the reference.
@@ -85,21 +92,45 @@ func (a *API) home(w http.ResponseWriter, r *http.Request) {
 func (a *API) docs(w http.ResponseWriter, r *http.Request) { a.render(w, r, docsPage) }
 
 func (a *API) llms(w http.ResponseWriter, r *http.Request) {
+	a.text(w, a.localised(r, berth.LLMs+a.guides()))
+}
+
+// nativeGuide is llms.txt without the parts of the other contracts.
+func (a *API) nativeGuide(w http.ResponseWriter, r *http.Request) {
+	a.text(w, a.localised(r, berth.LLMs))
+}
+
+// localised is a text that names this server as the client does.
+func (a *API) localised(r *http.Request, text string) string {
+	return strings.ReplaceAll(text, "http://127.0.0.1:8080", a.base(r))
+}
+
+func (a *API) text(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	text := strings.ReplaceAll(berth.LLMs, "http://127.0.0.1:8080", a.base(r))
 	if _, err := w.Write([]byte(text)); err != nil {
 		a.Log.Debug("guide not written", slog.Any("error", err))
 	}
 }
 
+// page is what every page shows.
+func (a *API) page(r *http.Request) page {
+	return page{Base: a.base(r), Version: a.Version, Style: template.CSS(styleText), Contact: a.Contact, Links: a.links()} //nolint:gosec // our own file
+}
+
 func (a *API) render(w http.ResponseWriter, r *http.Request, t *template.Template) {
-	p := page{Base: a.base(r), Version: a.Version, Style: template.CSS(styleText), Groups: reference(a.System.Table())} //nolint:gosec // our own file
+	p := a.page(r)
+	p.Groups = reference(a.System.Table())
 	res, err := a.System.Dispatch(r.Context(), &ops.Call{Op: "list_sizes", Front: "http"})
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	p.Sizes = res.Out.(ops.SizesOut).Sizes
+	a.show(w, r, t, p)
+}
+
+// show writes a page.
+func (a *API) show(w http.ResponseWriter, r *http.Request, t *template.Template, p page) {
 	var b bytes.Buffer
 	if err := t.Execute(&b, p); err != nil {
 		a.fail(w, r, err)

@@ -71,16 +71,37 @@ const statusGone = 499
 
 // fail answers with an error: the one place where errors become statuses.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	e := a.refusal(r, err)
+	if e == nil {
 		w.WriteHeader(statusGone)
 		return
+	}
+	a.problem(w, r, statuses[e.Code], e)
+}
+
+// refusal is an error as it may leave Berth; nil where the client has gone.
+func (a *API) refusal(r *http.Request, err error) *berth.Error {
+	if r.Context().Err() != nil {
+		return nil
 	}
 	var e *berth.Error
 	if !errors.As(err, &e) {
 		a.Log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		e = berth.Errorf(berth.Internal, "the request could not be carried out for a reason of Berth's own")
 	}
-	a.problem(w, r, statuses[e.Code], e)
+	return e
+}
+
+// bearerRealm tells a client that its token is not good, as RFC 6750 has it.
+const bearerRealm = `Bearer realm="berth", error="invalid_token"`
+
+// retryAfter tells when trying again can help, and returns it in whole seconds.
+func retryAfter(h http.Header, e *berth.Error) int {
+	seconds := int(math.Ceil(float64(e.RetryAfter) / float64(time.Second)))
+	if seconds > 0 {
+		h.Set("Retry-After", strconv.Itoa(seconds))
+	}
+	return seconds
 }
 
 func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *berth.Error) {
@@ -88,16 +109,14 @@ func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *ber
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	if e.Code == berth.Unauthenticated {
-		h.Set("WWW-Authenticate", `Bearer realm="berth", error="invalid_token"`)
+		h.Set("WWW-Authenticate", bearerRealm)
 	}
 	p := problemOf(status, e)
 	p.Instance = r.URL.Path
 	if e.Payment != nil {
 		demandPayment(h, &p, e.Payment)
 	}
-	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
-	}
+	p.RetryAfter = retryAfter(h, e)
 	w.WriteHeader(status)
 	a.encode(w, p)
 }
@@ -106,7 +125,6 @@ func problemOf(status int, e *berth.Error) Problem {
 	return Problem{
 		Type: "urn:berth:error:" + string(e.Code), Title: http.StatusText(status), Status: status, Detail: e.Message,
 		Code: e.Code, Hint: e.Hint, Errors: e.Fields, Payment: e.Payment,
-		RetryAfter: int(math.Ceil(float64(e.RetryAfter) / float64(time.Second))),
 	}
 }
 

@@ -87,7 +87,7 @@ func (t task) pricedFor(ctx context.Context, rx Rx, in any) (berth.Micros, error
 	private := t.hash == nil // about an object, or about the example's things
 	if t.op.subject != nil && t.op.subject(in) != "" {
 		private = true
-		owner, err := req.load(ctx, rx, t.op.subject(in))
+		owner, _, err := req.load(ctx, rx, t.op.subject(in))
 		if err == nil {
 			req.Principal, err = rx.Principal(ctx, owner)
 		}
@@ -132,4 +132,24 @@ func (t task) rejected(ctx context.Context, err error) error {
 	e.Code, e.Message = berth.PaymentRejected, "the payment credential was refused: "+r.Message
 	e.Payment.Problem = string(r.Problem)
 	return e.Hinted("nothing was taken; sign one of the fresh challenges and repeat the request with it")
+}
+
+// Demand is what a caller who is nobody is answered who asks for something with
+// these inputs: the price, or a proof. Fronts whose requests are named otherwise
+// ask for it where a request came without any input, as a probe does.
+func (s *System) Demand(ctx context.Context, call *Call) error {
+	op := s.table.Lookup(call.Op)
+	if op == nil {
+		return fmt.Errorf("there is no operation %q", call.Op)
+	}
+	t := task{System: s, op: op, call: call}
+	in, err := op.bind(call.Args)
+	if err != nil {
+		return err
+	}
+	t.in = in
+	if t.hash, err = s.hash(in); err != nil {
+		return err
+	}
+	return t.demand(ctx)
 }

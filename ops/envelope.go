@@ -88,7 +88,7 @@ func (o *Operation) TakeEnvelope(args map[string]any) (Envelope, error) {
 		res := &huma.ValidateResult{}
 		huma.Validate(nil, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, v, res)
 		if len(res.Errors) > 0 {
-			return e, invalid(o, []berth.Field{{Name: name, Reason: message(res.Errors[0])}})
+			return e, refused([]berth.Field{{Name: name, Reason: message(res.Errors[0])}}).Hinted("%s", o.exampleHint())
 		}
 		switch name {
 		case "idempotency_key":

@@ -180,37 +180,45 @@ func (r Route) BodySchema(o *Operation) *huma.Schema {
 // it came through.
 func (o *Operation) bind(args map[string]any) (any, error) {
 	args = o.tolerate(args)
-	for name, p := range o.checked.Properties {
-		v, ok := args[name]
-		switch {
-		case ok && v == nil:
-			delete(args, name)
-			ok = false
-		case ok:
-			args[name] = coerce(p, v)
+	complete(o.checked, args)
+	fields := complaints(o.checked, args)
+	if len(fields) == 0 {
+		in, err := o.decode(args)
+		if err == nil {
+			return in, nil
 		}
-		if !ok && p.Default != nil {
-			args[name] = p.Default
-		}
+		fields = []berth.Field{{Name: "", Reason: err.Error()}}
 	}
-	if fields := o.complaints(args); len(fields) > 0 {
-		return nil, invalid(o, fields)
-	}
-	in, err := o.decode(args)
-	if err != nil {
-		return nil, invalid(o, []berth.Field{{Name: "", Reason: err.Error()}})
-	}
-	return in, nil
+	return nil, refused(fields).Hinted("%s", o.exampleHint())
 }
 
-func (o *Operation) complaints(args map[string]any) []berth.Field {
+// complete coerces values to a schema in place, drops what is null and puts in
+// what is missing and has a default.
+func complete(s *huma.Schema, values map[string]any) {
+	for name, p := range s.Properties {
+		v, ok := values[name]
+		switch {
+		case ok && v == nil:
+			delete(values, name)
+			ok = false
+		case ok:
+			values[name] = coerce(p, v)
+		}
+		if !ok && p.Default != nil {
+			values[name] = p.Default
+		}
+	}
+}
+
+// complaints are what is wrong with values by a schema.
+func complaints(s *huma.Schema, values map[string]any) []berth.Field {
 	res := &huma.ValidateResult{}
-	huma.Validate(nil, o.checked, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, args, res)
+	huma.Validate(nil, s, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, values, res)
 	var fields []berth.Field
 	for _, err := range res.Errors {
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) {
-			fields = append(fields, o.complaint(d))
+			fields = append(fields, complaint(s, d))
 		} else {
 			fields = append(fields, berth.Field{Reason: err.Error()})
 		}
@@ -221,8 +229,8 @@ func (o *Operation) complaints(args map[string]any) []berth.Field {
 
 // complaint is what huma found, about the input that it is about: a missing one
 // stands in huma's words alone.
-func (o *Operation) complaint(d *huma.ErrorDetail) berth.Field {
-	for _, name := range o.checked.Required {
+func complaint(s *huma.Schema, d *huma.ErrorDetail) berth.Field {
+	for _, name := range s.Required {
 		if d.Location == "" && d.Message == huma.ErrorFormatter(validation.MsgExpectedRequiredProperty, name) {
 			return berth.Field{Name: name, Reason: "is required"}
 		}
@@ -230,7 +238,8 @@ func (o *Operation) complaint(d *huma.ErrorDetail) berth.Field {
 	return berth.Field{Name: d.Location, Reason: d.Message}
 }
 
-func invalid(o *Operation, fields []berth.Field) error {
+// refused is the refusal of an input for what is wrong with it.
+func refused(fields []berth.Field) *berth.Error {
 	var b strings.Builder
 	for i, f := range fields {
 		if i > 0 {
@@ -243,7 +252,6 @@ func invalid(o *Operation, fields []berth.Field) error {
 	}
 	e := berth.Errorf(berth.InvalidInput, "%s", b.String())
 	e.Fields = fields
-	e.Hint = o.exampleHint()
 	return e
 }
 

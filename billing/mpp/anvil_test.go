@@ -47,15 +47,17 @@ type anvil struct {
 func newAnvil(t *testing.T) *anvil {
 	t.Helper()
 	dir := os.Getenv("BERTH_MPP_CLIENT")
+	lacks := t.Fatalf // where the client was promised, it has to be there
 	if dir == "" {
+		lacks = t.Skipf
 		dir = filepath.Join("..", "..", "testdata", "node", "mpp-client")
 	}
 	program := filepath.Join(dir, "node_modules", "@foundry-rs", "anvil-"+runtime.GOOS+"-"+runtime.GOARCH, "bin", "anvil")
 	if _, err := os.Stat(program); err != nil {
-		t.Skipf("no Tempo chain: run npm install in testdata/node/mpp-client (%v)", err)
+		lacks("no Tempo chain: run npm install in testdata/node/mpp-client (%v)", err)
 	}
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skipf("no Node, which runs the reference client: %v", err)
+		lacks("no Node, which runs the reference client: %v", err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -70,6 +70,8 @@ type node struct {
 	public    *http.Server
 	address   string // of the public server
 	publicURL string // as agents reach it; empty: as each request names it
+	contact   string // how the operator is reached; empty where that is not known
+	contracts []api.Contract
 	failed    chan error
 	quit      context.CancelCauseFunc
 	quitting  context.Context
@@ -101,7 +103,7 @@ func newNode(ctx context.Context, s settings, env secretsFromEnvironment, dir st
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	n := &node{app: a, log: log, publicURL: public, dir: dir, lock: lock, hosts: newHosts(time.Now), failed: make(chan error, 2)}
+	n := &node{app: a, log: log, publicURL: public, contact: s.Contact, contracts: contracts(time.Now()), dir: dir, lock: lock, hosts: newHosts(time.Now), failed: make(chan error, 2)}
 	n.quitting, n.quit = context.WithCancelCause(context.Background())
 	return n, nil
 }
@@ -126,7 +128,7 @@ func (n *node) listen(s settings) error {
 	}
 	n.address = dialable(public.Addr())
 	n.public = &http.Server{
-		Handler: api.Limit(n.publicHandler(), s.RateLimit, time.Now, n.log), ErrorLog: quietLog(n.log),
+		Handler: api.Behind(api.Limit(n.publicHandler(), s.RateLimit, time.Now, n.log), s.TrustedProxies), ErrorLog: quietLog(n.log),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	n.serve(n.public, public)
@@ -156,7 +158,7 @@ func (n *node) publicHandler() http.Handler {
 func (n *node) native(publicURL string, creds func(*http.Request) []ops.Credential) *api.API {
 	return api.New(api.Options{
 		System: n.app.system, Credentials: creds, Ready: n.app.checkReady, PublicURL: publicURL,
-		Version: version(), Now: time.Now, Log: n.log,
+		Contracts: n.contracts, Contact: n.contact, Version: version(), Now: time.Now, Log: n.log,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,17 +25,19 @@ type where struct {
 // settings configure the process that holds the state.
 type settings struct {
 	where
-	Listen          string `help:"Address to serve HTTP on." env:"BERTH_LISTEN" default:"127.0.0.1:8080" placeholder:"ADDR"`
-	Database        string `help:"Database file. Default: berth.db in the data directory." env:"BERTH_DATABASE" placeholder:"FILE"`
-	PublicURL       string `name:"public-url" help:"URL by which agents reach this server. Default: as each request names it." env:"BERTH_PUBLIC_URL" placeholder:"URL"`
-	Catalog         string `help:"Price list (YAML) instead of the built-in one." env:"BERTH_CATALOG" placeholder:"FILE" type:"path"`
-	Budget          string `help:"USD that the local principal may ever spend. Default: 10.00, or what it was given before." env:"BERTH_BUDGET" placeholder:"USD"`
-	Devchain        string `help:"URL of a berth-devchain: wallets pay with play money, over x402." env:"BERTH_DEVCHAIN" placeholder:"URL"`
-	WithdrawMinimum string `name:"withdraw-minimum" help:"USD that a wallet takes back at least." env:"BERTH_WITHDRAW_MINIMUM" default:"0.10" placeholder:"USD"`
-	WithdrawDaily   string `name:"withdraw-daily" help:"USD of its unspent credit that each wallet may take back in 24 hours. Default: none." env:"BERTH_WITHDRAW_DAILY" default:"0" placeholder:"USD"`
-	RateLimit       int    `name:"rate-limit" help:"HTTP requests per second and address, with bursts of five seconds' worth; 0 for no limit." env:"BERTH_RATE_LIMIT" default:"100"`
-	LogLevel        string `name:"log-level" help:"debug, info, warn or error." env:"BERTH_LOG_LEVEL" default:"info" enum:"debug,info,warn,error"`
-	LogFormat       string `name:"log-format" help:"text or json." env:"BERTH_LOG_FORMAT" default:"text" enum:"text,json"`
+	Listen          string         `help:"Address to serve HTTP on." env:"BERTH_LISTEN" default:"127.0.0.1:8080" placeholder:"ADDR"`
+	Database        string         `help:"Database file. Default: berth.db in the data directory." env:"BERTH_DATABASE" placeholder:"FILE"`
+	PublicURL       string         `name:"public-url" help:"URL by which agents reach this server. Default: as each request names it." env:"BERTH_PUBLIC_URL" placeholder:"URL"`
+	Catalog         string         `help:"Price list (YAML) instead of the built-in one." env:"BERTH_CATALOG" placeholder:"FILE" type:"path"`
+	Budget          string         `help:"USD that the local principal may ever spend. Default: 10.00, or what it was given before." env:"BERTH_BUDGET" placeholder:"USD"`
+	Devchain        string         `help:"URL of a berth-devchain: wallets pay with play money, over x402." env:"BERTH_DEVCHAIN" placeholder:"URL"`
+	WithdrawMinimum string         `name:"withdraw-minimum" help:"USD that a wallet takes back at least." env:"BERTH_WITHDRAW_MINIMUM" default:"0.10" placeholder:"USD"`
+	WithdrawDaily   string         `name:"withdraw-daily" help:"USD of its unspent credit that each wallet may take back in 24 hours. Default: none." env:"BERTH_WITHDRAW_DAILY" default:"0" placeholder:"USD"`
+	TrustedProxies  []netip.Prefix `name:"trusted-proxies" help:"Networks of the proxies in front of Berth, such as 10.0.0.0/8: what they say in X-Forwarded-For tells clients apart." env:"BERTH_TRUSTED_PROXIES" placeholder:"NET,…"`
+	Contact         string         `help:"How agents reach you, shown in the documentation: an e-mail address or a URL." env:"BERTH_CONTACT" placeholder:"TEXT"`
+	RateLimit       int            `name:"rate-limit" help:"HTTP requests per second and address, with bursts of five seconds' worth; 0 for no limit." env:"BERTH_RATE_LIMIT" default:"100"`
+	LogLevel        string         `name:"log-level" help:"debug, info, warn or error." env:"BERTH_LOG_LEVEL" default:"info" enum:"debug,info,warn,error"`
+	LogFormat       string         `name:"log-format" help:"text or json." env:"BERTH_LOG_FORMAT" default:"text" enum:"text,json"`
 }
 
 // secretsFromEnvironment are the settings that have no flag: the command line

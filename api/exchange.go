@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"berth"
+	"berth/billing"
+	"berth/ops"
+)
+
+// Exchange is one request to a contract's route, and what comes of it.
+type Exchange struct {
+	Request *http.Request
+
+	api      *API
+	contract *Contract
+	route    ContractRoute
+	header   http.Header
+	creds    []ops.Credential
+	body     map[string]any // nil where none came
+	paid     bool           // money moved
+}
+
+// serve carries the request out. One without credential and body is asked to
+// pay, as clients probe like that.
+func (x *Exchange) serve(w http.ResponseWriter) (any, error) {
+	x.creds = x.contract.credentials(x.api, x.Request)
+	if x.route.Body != nil {
+		body, err := readObject(w, x.Request)
+		if err != nil {
+			return nil, err
+		}
+		if x.body = body; len(body) == 0 && len(x.creds) == 0 && !x.route.Open {
+			return nil, x.probe()
+		}
+	}
+	return x.route.Serve(x)
+}
+
+// probe is what somebody is answered who sent neither a credential nor a body.
+func (x *Exchange) probe() error {
+	p := x.route.Probe
+	if p.Op == "" {
+		p.Op = "get_me"
+	}
+	call := x.call(p.Op, p.Args)
+	call.Creds = nil
+	return x.api.System.Demand(x.Context(), call)
+}
+
+// Context ends with the request.
+func (x *Exchange) Context() context.Context { return x.Request.Context() }
+
+// Base is the URL that the client reaches this server by.
+func (x *Exchange) Base() string { return x.api.base(x.Request) }
+
+// Prices are the contract's price list.
+func (x *Exchange) Prices() *billing.PriceList { return x.api.System.Prices(x.contract.Name) }
+
+// Routes are the contract's routes.
+func (x *Exchange) Routes() []ContractRoute { return x.contract.Routes }
+
+// Now is the time.
+func (x *Exchange) Now() time.Time { return x.api.Now() }
+
+// Terms are a rail's terms as its protocol has them; nil where no wallet can pay
+// over it here.
+func (x *Exchange) Terms(rail string) (map[string]any, error) {
+	terms, err := x.api.System.PaymentTerms()
+	for _, c := range terms {
+		if c.Rail == rail {
+			return c.Payload, nil
+		}
+	}
+	return nil, err
+}
+
+// ID is the id of a kind in the path, where the contract shows its digits only.
+// What is no id is nobody's.
+func (x *Exchange) ID(prefix, name string) string { return prefix + "_" + x.Request.PathValue(name) }
+
+// Body reads the request's JSON object by a form.
+func Body[T any](x *Exchange, form ops.Form[T]) (T, error) { return form.Read(x.body) }
+
+// Query reads the request's query by a form. A name given several times is a
+// list.
+func Query[T any](x *Exchange, form ops.Form[T]) (T, error) {
+	values, err := url.ParseQuery(x.Request.URL.RawQuery)
+	if err != nil {
+		var none T
+		return none, berth.Errorf(berth.InvalidInput, "the query can't be read: %v", err)
+	}
+	args := make(map[string]any, len(values))
+	for name, list := range values {
+		if len(list) == 1 {
+			args[name] = list[0]
+		} else {
+			args[name] = list
+		}
+	}
+	return form.Read(args)
+}
+
+// call is a call of an operation through the contract. The client's idempotency
+// key goes along.
+func (x *Exchange) call(op string, args map[string]any) *ops.Call {
+	call := &ops.Call{
+		Op: op, Args: args, Creds: x.creds, Front: "http", Contract: x.contract.Name, Origin: x.api.origin(x.Request),
+	}
+	if x.Request.Method != http.MethodGet {
+		call.Key = x.Request.Header.Get("Idempotency-Key")
+	}
+	return call
+}
+
+// Run carries an operation out and returns its answer.
+func Run[Out any](x *Exchange, op string, args map[string]any) (Out, error) {
+	out, _, err := RunFor[Out](x, op, args, 0)
+	return out, err
+}
+
+// RunFor is Run that waits a time for the operation's work to be done, and
+// returns the receipt as well; nil where no money moved. An answer that came
+// before the work has failed is an error, one that came before it is done is
+// none.
+func RunFor[Out any](x *Exchange, op string, args map[string]any, wait time.Duration) (Out, *ops.Receipt, error) {
+	var none Out
+	res, err := x.api.System.Dispatch(x.Context(), x.call(op, args))
+	if err != nil {
+		return none, nil, err
+	}
+	accompany(x.header, res)
+	x.paid = x.paid || res.Receipt != nil
+	if err := x.api.System.Wait(x.Context(), res, wait, nil); err != nil {
+		return none, res.Receipt, err
+	}
+	out, ok := res.Out.(Out)
+	if !ok {
+		return none, nil, errors.New("api: " + op + " answers with another type")
+	}
+	return out, res.Receipt, nil
+}
