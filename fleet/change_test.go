@@ -60,6 +60,33 @@ func TestResize(t *testing.T) {
 	}
 }
 
+// TestResizeThatKeepsTheDisk: what only changed processor and memory can go back;
+// what grew its disk can't.
+func TestResizeThatKeepsTheDisk(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	srv := s.created(s.order())
+	for _, c := range []struct {
+		size string
+		keep bool
+		disk int
+	}{
+		{"large", true, 25}, {"small", true, 25}, {"medium", true, 25}, {"small", false, 25}, {"medium", false, 60}, {"large", true, 60}, {"medium", false, 60},
+	} {
+		a, err := s.resizeTo(srv.ID, c.size, c.keep)
+		if err != nil {
+			t.Fatalf("to %s: %v", c.size, err)
+		}
+		s.mustEnd(a.ID, fleet.ActionDone)
+		got, machine := s.server(srv.ID), s.machine(srv.ID)
+		if got.Size != c.size || got.DiskGB != c.disk || machine.DiskGB != c.disk {
+			t.Errorf("to %s: size %s, disk %d GB, at the provider %d GB, want %d", c.size, got.Size, got.DiskGB, machine.DiskGB, c.disk)
+		}
+	}
+	_, err := s.resizeTo(srv.ID, "small", true)
+	wantCode(t, err, berth.Conflict)
+}
+
 func TestResizeOfAServerThatIsOff(t *testing.T) {
 	t.Parallel()
 	s := newSim(t)

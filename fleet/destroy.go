@@ -24,10 +24,17 @@ type destroyInput struct {
 	LeaseEnd bool   `json:"lease_end,omitempty"` // nobody asked for it: the lease ran out
 }
 
-// PlanDestroy tells whether a server can be destroyed now. A server that is
-// still being made can: its purchase is then released.
-func (f *Fleet) PlanDestroy(ctx context.Context, rx Rx, s Server) error {
-	if s.Status == Destroying || !s.Status.Live() {
+// PlanDestroy tells whether a server can be destroyed now, and what asking for it
+// costs. A server that is still being made can: its purchase is then released. So
+// can one that failed, to be rid of it.
+func (f *Fleet) PlanDestroy(ctx context.Context, rx Rx, s Server, by Buyer) (billing.Price, error) {
+	price := f.prices(by.Contract).FeePrice(by.Tariff, billing.FeeDestroy)
+	return price, f.checkEnds(ctx, rx, s)
+}
+
+// checkEnds refuses a server that can't be destroyed now.
+func (f *Fleet) checkEnds(ctx context.Context, rx Rx, s Server) error {
+	if s.Status == Destroying || s.Status == Destroyed {
 		return berth.Errorf(berth.Conflict, "the server is %s", s.Status).
 			Hinted("There is nothing left to destroy.")
 	}
@@ -38,9 +45,9 @@ func (f *Fleet) PlanDestroy(ctx context.Context, rx Rx, s Server) error {
 }
 
 // Destroy starts ending a server, with a snapshot first if wanted. A server
-// that never came up has nothing to keep: the Snapshot is then zero, what was
-// held for it is released, and the action that was making it ends. Call
-// Announce after the commit.
+// that never came up, or that failed, has nothing to keep: the Snapshot is then
+// zero, what was held for it is released, and the action that was making it
+// ends. Call Announce after the commit.
 //
 // If the snapshot fails again and again, the server is kept as it was and the
 // action fails: what a caller wanted to keep is never destroyed without it.
@@ -51,6 +58,13 @@ func (f *Fleet) Destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool)
 func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool, in destroyInput) (Snapshot, Action, error) {
 	a := f.newAction(ActionDestroy, s.Owner)
 	a.Server, a.Input = s.ID, mustJSON(in)
+	if s.Status == Failed { // its money was settled then; only what may be left of a machine goes
+		a.Stage, s.Status = stageDeleting, Destroying
+		if err := tx.UpdateServer(ctx, s); err != nil {
+			return Snapshot{}, Action{}, fmt.Errorf("update server: %w", err)
+		}
+		return Snapshot{}, a, f.start(ctx, tx, a)
+	}
 	var sn Snapshot
 	if err := f.halt(ctx, tx, &s); err != nil {
 		return Snapshot{}, Action{}, err

@@ -53,6 +53,41 @@ func TestDestroyWithoutSnapshot(t *testing.T) {
 	}
 }
 
+// TestDestroyOfWhatFailed: a server that never came up is gone from its owner's
+// list when it is destroyed, for nothing but the call's fee.
+func TestDestroyOfWhatFailed(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	srv, a, err := s.create(s.order())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.prober.Silence(srv.ID, true)
+	for s.server(srv.ID).Status != fleet.Failed {
+		s.step(a.ID)
+	}
+	_, err = s.destroy(srv.ID, true)
+	wantCode(t, err, berth.Conflict) // its machine is being removed
+	s.mustEnd(a.ID, fleet.ActionFailed)
+
+	before := s.balance()
+	a, err = s.destroy(srv.ID, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a = s.mustEnd(a.ID, fleet.ActionDone); a.Snapshot != "" {
+		t.Errorf("a snapshot was taken: %s", a.Snapshot)
+	}
+	if got := s.server(srv.ID); got.Status != fleet.Destroyed {
+		t.Errorf("server is %s", got.Status)
+	}
+	if after := s.balance(); after != before {
+		t.Errorf("balance %+v, was %+v", after, before)
+	}
+	_, err = s.destroy(srv.ID, true)
+	wantCode(t, err, berth.Conflict)
+}
+
 // TestDestroySurvivesCrashes lets the process die before each write in turn.
 func TestDestroySurvivesCrashes(t *testing.T) {
 	t.Parallel()

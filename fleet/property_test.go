@@ -90,7 +90,7 @@ func (m *machineModel) change(rt *rapid.T) {
 	var err error
 	switch what := rapid.SampledFrom([]string{"on", "off", "reboot", "resize", "rebuild", "snapshot", "extend", "more days", "more deposit"}).Draw(rt, "change"); what {
 	case "resize":
-		a, err = m.resize(id, rapid.SampledFrom([]string{"small", "medium", "large"}).Draw(rt, "size"))
+		a, err = m.resizeTo(id, rapid.SampledFrom([]string{"small", "medium", "large"}).Draw(rt, "size"), rapid.Bool().Draw(rt, "keep the disk"))
 	case "rebuild":
 		a, err = m.rebuild(id, "debian-12-x64", "")
 	case "snapshot":

@@ -46,7 +46,7 @@ func (f *Fleet) rebuildSource(ctx context.Context, rx Rx, s Server, image string
 	if err != nil {
 		return rebuildInput{}, err
 	}
-	if snapshot != "" {
+	if size.Machine.DiskGB = s.disk(size); snapshot != "" {
 		sn, err := f.checkRestorable(ctx, rx, list, s.Owner, snapshot, s.Region, size)
 		return rebuildInput{Image: sn.Image, Provider: sn.ProviderID, Snapshot: sn.ID}, err
 	}

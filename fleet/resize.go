@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -16,6 +17,8 @@ type resizeInput struct {
 	Size  string       `json:"size"`
 	Was   Status       `json:"was"`   // the server's state before
 	Price berth.Micros `json:"price"` // without the deposit
+	// KeepDisk says that only processor and memory change.
+	KeepDisk bool `json:"keep_disk,omitempty"`
 	// Of a lease with a deposit: what was added to that, and how long it lasted
 	// before.
 	Deposit berth.Micros `json:"deposit,omitempty"`
@@ -23,8 +26,9 @@ type resizeInput struct {
 }
 
 // PlanResize tells whether a server can move to another size, and what the
-// rest of its lease costs more there. A disk never shrinks.
-func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, by Buyer, size string) (billing.Price, error) {
+// rest of its lease costs more there. With keepDisk its disk stays as it is, so
+// that it can go back; else the disk grows to the size's. A disk never shrinks.
+func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, by Buyer, size string, keepDisk bool) (billing.Price, error) {
 	list := f.prices(s.Contract)
 	from, err := list.Size(s.Size)
 	if err != nil {
@@ -41,9 +45,8 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, by Buyer, size 
 		return billing.Price{}, berth.Errorf(berth.Conflict, "the server has size %s already", size).
 			Hinted("Choose another size.")
 	}
-	if to.Machine.DiskGB < from.Machine.DiskGB {
-		return billing.Price{}, berth.Errorf(berth.Conflict, "size %s has a disk of %d GB, and the server's of %d GB can't shrink",
-			to.Slug, to.Machine.DiskGB, from.Machine.DiskGB).Hinted("%s", largeEnough(list, from.Machine.DiskGB))
+	if disk := s.disk(from); to.Machine.DiskGB < disk {
+		return billing.Price{}, diskTooLarge(list, to, disk, keepDisk)
 	}
 	region, err := f.Catalog.Region(s.Region)
 	if err != nil {
@@ -62,13 +65,26 @@ func (f *Fleet) PlanResize(ctx context.Context, rx Rx, s Server, by Buyer, size 
 	return list.ResizePrice(by.Tariff, s.Size, size, left)
 }
 
+// disk is how large the server's disk is in GB, where it has the size from.
+func (s Server) disk(from billing.Size) int { return cmp.Or(s.DiskGB, from.Machine.DiskGB) }
+
+// diskTooLarge is the refusal of a size whose disk is smaller than the server's.
+func diskTooLarge(list *billing.PriceList, to billing.Size, disk int, keepDisk bool) error {
+	hint := largeEnough(list, disk)
+	if !keepDisk {
+		hint += " To be able to go back to a smaller size, grow with keep_disk."
+	}
+	return berth.Errorf(berth.Conflict, "size %s has a disk of %d GB, and the server's of %d GB can't shrink",
+		to.Slug, to.Machine.DiskGB, disk).Hinted("%s", hint)
+}
+
 // Resize starts moving a server to another size. It is off meanwhile. The caller
 // has put the price's deposit into the server's escrow. Call Announce after the
 // commit.
-func (f *Fleet) Resize(ctx context.Context, tx Tx, s Server, size string, price billing.Price, charge string) (Action, error) {
+func (f *Fleet) Resize(ctx context.Context, tx Tx, s Server, size string, keepDisk bool, price billing.Price, charge string) (Action, error) {
 	a := f.newAction(ActionResize, s.Owner)
 	a.Server, a.Charge = s.ID, charge
-	in := resizeInput{Size: size, Was: s.Status, Price: price.Total - price.Deposit}
+	in := resizeInput{Size: size, Was: s.Status, Price: price.Total - price.Deposit, KeepDisk: keepDisk}
 	if s.Lease.Period == Deposit {
 		in.Deposit, in.Until = price.Deposit, s.Lease.PaidUntil
 		s.Lease.Deposit += price.Deposit
@@ -120,7 +136,7 @@ func (f *Fleet) setSize(ctx context.Context, w work) (outcome, error) {
 		next = stageResized
 	}
 	request := func(ctx context.Context, p provider.Provider, w work) (provider.Ref, error) {
-		return p.SetSize(ctx, w.Server.MachineID, size.Machine.Slug)
+		return p.SetSize(ctx, w.Server.MachineID, size.Machine.Slug, !in.KeepDisk)
 	}
 	return ask(next, request, grow(size, in))(f, ctx, w)
 }
@@ -134,16 +150,23 @@ func grow(size billing.Size, in resizeInput) change {
 			return fmt.Errorf("read the owner of %s: %w", w.Server.ID, err)
 		}
 		s := &w.Server
+		from, err := f.prices(s.Contract).Size(s.Size)
+		if err != nil {
+			return err
+		}
+		s.DiskGB = s.disk(from)
 		if err := f.changeRate(ctx, tx, w, size.Rate(owner.Tariff), owner, in); err != nil {
 			return err
 		}
-		s.Size = size.Slug
+		if s.Size = size.Slug; !in.KeepDisk {
+			s.DiskGB = size.Machine.DiskGB
+		}
 		s.Price += in.Price
 		if err := billing.Capture(ctx, tx, w.Action.Charge, f.Now()); err != nil {
 			return fmt.Errorf("capture %s: %w", w.Action.Charge, err)
 		}
 		w.Action.Charge = ""
-		return f.emit(ctx, tx, s.Owner, "server.resized", s.ID, data{"size": s.Size})
+		return f.emit(ctx, tx, s.Owner, "server.resized", s.ID, data{"size": s.Size, "disk_gb": s.DiskGB})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"berth/billing"
 	"berth/fleet"
 	"berth/fleet/fleettest"
+	"berth/provider"
 	"berth/storage"
 )
 
@@ -244,11 +245,13 @@ func (s *sim) power(id berth.ID, what string) (fleet.Action, error) {
 	})
 }
 
-func (s *sim) resize(id berth.ID, size string) (fleet.Action, error) {
+func (s *sim) resize(id berth.ID, size string) (fleet.Action, error) { return s.resizeTo(id, size, false) }
+
+func (s *sim) resizeTo(id berth.ID, size string, keepDisk bool) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return s.fleet.PlanResize(bg, rx, srv, fleet.Buyer{Principal: s.owner}, size)
+		return s.fleet.PlanResize(bg, rx, srv, fleet.Buyer{Principal: s.owner}, size, keepDisk)
 	}, func(tx fleet.Tx, srv fleet.Server, price billing.Price, charge string) (fleet.Action, error) {
-		return s.fleet.Resize(bg, tx, srv, size, price, charge)
+		return s.fleet.Resize(bg, tx, srv, size, keepDisk, price, charge)
 	})
 }
 
@@ -271,7 +274,7 @@ func (s *sim) snapshot(id berth.ID) (fleet.Action, error) {
 
 func (s *sim) destroy(id berth.ID, withSnapshot bool) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
-		return billing.Price{}, s.fleet.PlanDestroy(bg, rx, srv)
+		return s.fleet.PlanDestroy(bg, rx, srv, fleet.Buyer{Principal: s.owner})
 	}, func(tx fleet.Tx, srv fleet.Server, _ billing.Price, _ string) (fleet.Action, error) {
 		_, a, err := s.fleet.Destroy(bg, tx, srv, withSnapshot)
 		return a, err
@@ -304,6 +307,16 @@ func (s *sim) server(id berth.ID) (srv fleet.Server) {
 	s.t.Helper()
 	s.read(func(rx fleet.Rx) (err error) { srv, err = rx.Server(bg, id); return err })
 	return srv
+}
+
+// machine is the server's machine as the provider has it.
+func (s *sim) machine(id berth.ID) provider.Machine {
+	s.t.Helper()
+	m, err := s.cloud.Machine(bg, s.server(id).MachineID)
+	if err != nil {
+		s.t.Fatalf("machine of %s: %v", id, err)
+	}
+	return m
 }
 
 func (s *sim) action(id berth.ID) (a fleet.Action) {

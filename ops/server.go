@@ -145,7 +145,8 @@ type PowerIn struct {
 // ResizeIn is the input of resize_server.
 type ResizeIn struct {
 	ServerIn
-	Size string `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
+	Size     string `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
+	KeepDisk bool   `json:"keep_disk,omitempty" doc:"Change CPU and memory only, so that it can go back."`
 }
 
 // RebuildIn is the input of rebuild_server.
@@ -253,7 +254,7 @@ func (s *System) addServerWork() {
 	Add(s.table, Op[ResizeIn, WorkOut]{
 		Name: "resize_server",
 		Doc: Doc{
-			Title: "Resize a server", Text: "Move a server to a larger size with its disk (never to a smaller disk). It is off meanwhile. 0.005 USD + the difference for the remaining time.", Toolset: "default", Tag: "Servers",
+			Title: "Resize a server", Text: "Move a server to another size. Its disk grows to the size's for good, or stays with keep_disk; it never shrinks. It is off meanwhile. 0.005 USD + the difference for the remaining time.", Toolset: "default", Tag: "Servers",
 			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","size":"medium"}`, Destructive: true, Idempotent: true, OpenWorld: true,
 		},
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/resize", Status: http.StatusAccepted}},
@@ -263,7 +264,7 @@ func (s *System) addServerWork() {
 		Priced:  true,
 		Plan:    s.planResize,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (WorkOut, Effect, error) {
-			a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, p.Price, r.Charge)
+			a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, in.KeepDisk, p.Price, r.Charge)
 			return s.work(ctx, tx, r, a, p, err)
 		},
 		Fresh: s.freshWork,
@@ -296,8 +297,10 @@ func (s *System) addServerWork() {
 		Access:  Identified,
 		Fee:     billing.FeeDestroy,
 		Subject: func(in DestroyIn) berth.ID { return berth.ID(in.ServerID) },
-		Plan: func(ctx context.Context, rx Rx, r *Request, _ DestroyIn) (Plan, error) {
-			return Plan{}, s.fleet.PlanDestroy(ctx, rx, r.Server)
+		Priced:  true,
+		Plan: func(ctx context.Context, rx Rx, r *Request, in DestroyIn) (Plan, error) {
+			price, err := s.fleet.PlanDestroy(ctx, rx, r.Server, r.buyer())
+			return Plan{Price: price, Reason: billing.ReasonService, Memo: "destroy", Terms: map[string]any{"server_id": in.ServerID}}, err
 		},
 		Commit: s.destroyServer,
 		Fresh:  s.freshDestroy,
@@ -379,7 +382,7 @@ func (s *System) planPower(ctx context.Context, rx Rx, r *Request, in PowerIn) (
 }
 
 func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn) (Plan, error) {
-	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.buyer(), in.Size)
+	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.buyer(), in.Size, in.KeepDisk)
 	return Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "resize to " + in.Size,
 		Terms: map[string]any{"server_id": in.ServerID, "size": in.Size},

@@ -31,6 +31,9 @@ const hashRounds = 5000
 // Boot is what Berth gives a machine on its first boot, together with the
 // caller's own user data. It is written for cloud-init 22.3 or later.
 //
+// Connections to the external ports of Forwards lead to the internal ones, from the
+// first boot on and after each reboot and rebuild.
+//
 // The machine gets the host key HostKeyPEM and no other, so that its SSH
 // connections can be pinned from the first; root may log in with any of
 // AuthorizedKeys and, where RootPassword is not empty, with that. What the
@@ -45,6 +48,7 @@ type Boot struct {
 	RootPassword   string   // plain, at most 128 bytes; empty for none
 	AuthorizedKeys []string // authorized_keys lines, one key each
 	UserData       []byte   // the caller's: text of a kind that cloud-init knows, or empty
+	Forwards       []Forward
 }
 
 // Encode is the machine's first-boot data, ASCII text of at most MaxUserData
@@ -139,6 +143,7 @@ type cloudConfig struct {
 	HostKeys         *hostKeys  `yaml:"ssh_keys,omitempty"`
 	DisableRoot      *bool      `yaml:"disable_root,omitempty"`
 	PasswordLogin    *bool      `yaml:"ssh_pwauth,omitempty"`
+	BootCommands     []string   `yaml:"bootcmd,omitempty"` // at every boot
 }
 
 type passwords struct {
@@ -176,6 +181,9 @@ func (b Boot) parts(hash string) ([]part, error) {
 		Hostname:         b.Hostname,
 		PreserveHostname: &no,
 		AuthorizedKeys:   b.AuthorizedKeys,
+	}
+	if text := forwardCommands(b.Forwards); text != "" {
+		add.BootCommands = []string{text} // after the caller's own
 	}
 	replace := cloudConfig{
 		DeleteHostKeys: &yes,
@@ -219,7 +227,7 @@ func (b Boot) validate() error {
 			return invalid("SSH key %d is no line of an authorized_keys file", i+1)
 		}
 	}
-	return nil
+	return CheckForwards(b.Forwards)
 }
 
 // hostKey is the host key as cloud-init wants it: the private key's file and

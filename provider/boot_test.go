@@ -248,6 +248,7 @@ func TestBootRefuses(t *testing.T) {
 		"no YAML":          {func(b *Boot) { b.UserData = []byte("#cloud-config\na: [") }, "cloud-config"},
 		"YAML list":        {func(b *Boot) { b.UserData = []byte("#cloud-config\n- a\n") }, "keys with values"},
 		"empty YAML":       {func(b *Boot) { b.UserData = []byte("#cloud-config\n") }, "keys with values"},
+		"commands no list": {func(b *Boot) { b.UserData = []byte("#cloud-config\nbootcmd: ls\n") }, "bootcmd must be a list"},
 		"keys no list":     {func(b *Boot) { b.UserData = []byte("#cloud-config\nssh_authorized_keys: ssh-rsa x\n") }, "must be a list"},
 		"MIME, not multi":  {func(b *Boot) { b.UserData = []byte("Content-Type: text/plain\n\nhello") }, "multipart"},
 		"MIME, cut short":  {func(b *Boot) { b.UserData = []byte("Content-Type: multipart/mixed; boundary=X\n\n--X\nA: b\n\nhello") }, "part 1"},

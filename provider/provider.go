@@ -51,8 +51,10 @@ type Provider interface {
 	// Restart reboots a machine.
 	Restart(ctx context.Context, id string) (Ref, error)
 
-	// SetSize moves a machine that is off to another size, with its disk.
-	SetSize(ctx context.Context, id, size string) (Ref, error)
+	// SetSize moves a machine that is off to another size. With disk its disk
+	// grows to that size's, for good; else the disk stays as it is. Neither
+	// makes a disk smaller: a size whose own is smaller is Invalid.
+	SetSize(ctx context.Context, id, size string, disk bool) (Ref, error)
 
 	// SetImage replaces a machine's disk by a fresh copy of an image or of a
 	// snapshot; its first-boot data runs again.
@@ -102,13 +104,6 @@ type Spec struct {
 	// First says that a machine with the tag was certainly never asked for, or
 	// each time certainly refused: there is none to look for.
 	First bool
-}
-
-// Forward leads TCP connections to a port of a machine's address to another of
-// its ports.
-type Forward struct {
-	External int `json:"external_port"`
-	Internal int `json:"internal_port"`
 }
 
 // State is a machine's state.

@@ -122,9 +122,11 @@ func checkCloudConfig(data []byte) error {
 	}
 	root := doc.Content[0].Content
 	for i := 0; i+1 < len(root); i += 2 {
-		// Anything but a list would make cloud-init drop Berth's own keys.
-		if root[i].Value == "ssh_authorized_keys" && root[i+1].Kind != yaml.SequenceNode {
-			return invalid("user data is no valid cloud-config: ssh_authorized_keys must be a list")
+		// Anything but a list would make cloud-init drop Berth's own keys, or
+		// commands.
+		name := root[i].Value
+		if (name == "ssh_authorized_keys" || name == "bootcmd") && root[i+1].Kind != yaml.SequenceNode {
+			return invalid("user data is no valid cloud-config: %s must be a list", name)
 		}
 	}
 	return nil

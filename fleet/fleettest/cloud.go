@@ -397,20 +397,24 @@ func (c *Cloud) Restart(ctx context.Context, id string) (provider.Ref, error) {
 	})
 }
 
-// SetSize implements provider.Provider. It refuses a machine that is on.
-func (c *Cloud) SetSize(ctx context.Context, id, size string) (provider.Ref, error) {
+// SetSize implements provider.Provider. It refuses a machine that is on, and a
+// size with a smaller disk.
+func (c *Cloud) SetSize(ctx context.Context, id, size string, disk bool) (provider.Ref, error) {
 	c.mu.Lock()
 	m, ok := c.machines[id]
-	on := ok && m.State == provider.On
+	wrong := ok && (m.State == provider.On || disks[size] < m.DiskGB)
 	c.mu.Unlock()
-	if on {
+	if wrong {
 		return "", fail(provider.Invalid, Resize)
 	}
 	return c.change(ctx, Resize, id, func(m *machine) bool {
 		if m.Size == size {
 			return false
 		}
-		m.Size, m.DiskGB = size, disks[size]
+		m.Size = size
+		if disk {
+			m.DiskGB = disks[size]
+		}
 		return true
 	})
 }

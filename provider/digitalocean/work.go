@@ -66,16 +66,16 @@ func (p *Provider) Restart(ctx context.Context, id string) (provider.Ref, error)
 	})
 }
 
-// SetSize resizes a droplet that is off, with its disk, which can only grow.
-// One that is on is Invalid.
-func (p *Provider) SetSize(ctx context.Context, id, size string) (provider.Ref, error) {
+// SetSize resizes a droplet that is off, with its disk or without. A disk can
+// only grow. One that is on is Invalid.
+func (p *Provider) SetSize(ctx context.Context, id, size string, disk bool) (provider.Ref, error) {
 	ctx = provider.DefaultPriority(ctx, provider.Customer)
 	d, err := p.droplet(ctx, id)
 	if err != nil || d.SizeSlug == size && !d.Locked {
 		return "", err
 	}
 	return p.act(ctx, "resize droplet", func(ctx context.Context) (*godo.Action, *godo.Response, error) {
-		return p.client.DropletActions.Resize(ctx, d.ID, size, true)
+		return p.client.DropletActions.Resize(ctx, d.ID, size, disk)
 	})
 }
 

@@ -203,24 +203,35 @@ func testRestart(b *bench) {
 
 func testResize(b *bench) {
 	m := b.running(b.spec())
-	_, err := b.SetSize(b.Context(), m.ID, b.large.Slug)
+	_, err := b.SetSize(b.Context(), m.ID, b.large.Slug, true)
 	b.kind("SetSize of a machine that is on", err, provider.Invalid)
 
 	ref, err := b.SetPower(b.Context(), m.ID, false)
 	b.finish("SetPower off", ref, err)
-	_, err = b.SetSize(b.Context(), m.ID, "no-such-size")
+	_, err = b.SetSize(b.Context(), m.ID, "no-such-size", true)
 	b.kind("SetSize to an unknown size", err, provider.Invalid)
 
-	ref, err = b.SetSize(b.Context(), m.ID, b.large.Slug)
+	ref, err = b.SetSize(b.Context(), m.ID, b.large.Slug, false)
+	b.finish("SetSize without the disk", ref, err)
+	if m = b.becomes(m.ID, provider.Off); m.Size != b.large.Slug || m.DiskGB != b.small.DiskGB {
+		b.Errorf("resized without the disk to %s with %d GB, want %s with %d", m.Size, m.DiskGB, b.large.Slug, b.small.DiskGB)
+	}
+	ref, err = b.SetSize(b.Context(), m.ID, b.small.Slug, false)
+	b.finish("SetSize back", ref, err)
+	b.becomes(m.ID, provider.Off)
+
+	ref, err = b.SetSize(b.Context(), m.ID, b.large.Slug, true)
 	b.finish("SetSize", ref, err)
 	if m = b.becomes(m.ID, provider.Off); m.Size != b.large.Slug || m.DiskGB != b.large.DiskGB {
 		b.Errorf("resized to %s with %d GB, want %s with %d", m.Size, m.DiskGB, b.large.Slug, b.large.DiskGB)
 	}
-	ref, err = b.SetSize(b.Context(), m.ID, b.large.Slug)
+	ref, err = b.SetSize(b.Context(), m.ID, b.large.Slug, true)
 	b.nothing("SetSize", ref, err)
 
-	_, err = b.SetSize(b.Context(), m.ID, b.small.Slug)
+	_, err = b.SetSize(b.Context(), m.ID, b.small.Slug, true)
 	b.kind("SetSize to a smaller disk", err, provider.Invalid)
+	_, err = b.SetSize(b.Context(), m.ID, b.small.Slug, false)
+	b.kind("SetSize to a smaller disk, without the disk", err, provider.Invalid)
 }
 
 func testRebuild(b *bench) {
@@ -304,7 +315,7 @@ func testNotFound(b *bench) {
 		b.kind("SetPower "+id, err, provider.NotFound)
 		_, err = b.Restart(ctx, id)
 		b.kind("Restart "+id, err, provider.NotFound)
-		_, err = b.SetSize(ctx, id, b.large.Slug)
+		_, err = b.SetSize(ctx, id, b.large.Slug, true)
 		b.kind("SetSize "+id, err, provider.NotFound)
 		_, err = b.SetImage(ctx, id, b.target.Image)
 		b.kind("SetImage "+id, err, provider.NotFound)

@@ -30,7 +30,7 @@ type broken struct {
 	remove   func(ctx context.Context, id string) error
 	power    func(ctx context.Context, id string, on bool) (provider.Ref, error)
 	restart  func(ctx context.Context, id string) (provider.Ref, error)
-	resize   func(ctx context.Context, id, size string) (provider.Ref, error)
+	resize   func(ctx context.Context, id, size string, disk bool) (provider.Ref, error)
 	rebuild  func(ctx context.Context, id, image string) (provider.Ref, error)
 	take     func(ctx context.Context, id, name string) (provider.Ref, error)
 	check    func(context.Context, provider.Ref) (provider.Progress, error)
@@ -98,11 +98,11 @@ func (b *broken) Restart(ctx context.Context, id string) (provider.Ref, error) {
 	return b.memory.Restart(ctx, id)
 }
 
-func (b *broken) SetSize(ctx context.Context, id, size string) (provider.Ref, error) {
+func (b *broken) SetSize(ctx context.Context, id, size string, disk bool) (provider.Ref, error) {
 	if b.resize != nil {
-		return b.resize(ctx, id, size)
+		return b.resize(ctx, id, size, disk)
 	}
-	return b.memory.SetSize(ctx, id, size)
+	return b.memory.SetSize(ctx, id, size, disk)
 }
 
 func (b *broken) SetImage(ctx context.Context, id, image string) (provider.Ref, error) {
@@ -273,7 +273,7 @@ func defects() map[string]defect {
 			return &broken{memory: m, restart: unwise(m, func(b *box) { b.State = provider.On })}
 		}},
 		"a resize of what is on": {"Resize", "SetSize of a machine that is on", func(m *memory) provider.Provider {
-			return &broken{memory: m, resize: func(ctx context.Context, id, size string) (provider.Ref, error) {
+			return &broken{memory: m, resize: func(ctx context.Context, id, size string, _ bool) (provider.Ref, error) {
 				s, known := m.size(size)
 				if !known {
 					return "", fail(provider.Invalid, "resize")

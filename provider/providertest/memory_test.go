@@ -201,7 +201,7 @@ func (m *memory) Restart(ctx context.Context, id string) (provider.Ref, error) {
 	}, func(*box) {})
 }
 
-func (m *memory) SetSize(ctx context.Context, id, slug string) (provider.Ref, error) {
+func (m *memory) SetSize(ctx context.Context, id, slug string, disk bool) (provider.Ref, error) {
 	size, known := m.size(slug)
 	return m.start(ctx, id, func(b *box) (bool, error) {
 		if b.Size == slug {
@@ -211,7 +211,12 @@ func (m *memory) SetSize(ctx context.Context, id, slug string) (provider.Ref, er
 			return false, fail(provider.Invalid, "resize")
 		}
 		return true, nil
-	}, func(b *box) { b.Size, b.DiskGB = slug, size.DiskGB })
+	}, func(b *box) {
+		b.Size = slug
+		if disk {
+			b.DiskGB = size.DiskGB
+		}
+	})
 }
 
 func (m *memory) SetImage(ctx context.Context, id, name string) (provider.Ref, error) {

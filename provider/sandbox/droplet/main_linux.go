@@ -30,6 +30,8 @@ func Main() {
 		os.Exit(guest.ServeFiles(os.Args[1:]))
 	case guest.SudoName:
 		os.Exit(guest.AskSudo(os.Args[1:]))
+	case guest.IptablesName:
+		os.Exit(guest.Iptables(os.Args[1:]))
 	case filesName:
 		if err := workOnFiles(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -33,6 +33,8 @@ type Config struct {
 	BootCommands   []Command // on every boot
 	Commands       []Command // once
 	Packages       []any     // nothing can install them: there is no network
+	PackageUpdate  Switch    // nothing to fetch, for the same reason
+	PackageUpgrade Switch
 }
 
 // User is an account to create. One that was given as a bare name has only that.
@@ -307,6 +309,7 @@ func decode(settings map[string]any) (Config, []string) {
 		"password": &c.Password, "chpasswd": &c.Chpasswd, "ssh_pwauth": &c.PasswordAuth,
 		"disable_root": &c.DisableRoot, "ssh_deletekeys": &c.DeleteHostKeys, "ssh_keys": &c.HostKeys,
 		"write_files": &c.Files, "bootcmd": &c.BootCommands, "runcmd": &c.Commands, "packages": &c.Packages,
+		"package_update": &c.PackageUpdate, "package_upgrade": &c.PackageUpgrade,
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		field, ok := fields[name]

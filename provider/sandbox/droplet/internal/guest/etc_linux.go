@@ -148,7 +148,9 @@ func writeSystemFiles() error {
 			return fmt.Errorf("%s: %w", program, err)
 		}
 	}
-	return link(HTTPName, "/usr/local/bin/"+SudoName)
+	return errors.Join(
+		link(HTTPName, "/usr/local/bin/"+SudoName),
+		link("../bin/"+HTTPName, "/usr/local/sbin/"+IptablesName))
 }
 
 // link makes a symbolic link where there is nothing.

@@ -70,8 +70,8 @@ func (b *firstBoot) configure() error {
 		b.log.Warn(w)
 	}
 	c := b.data.Config
-	if len(c.Packages) > 0 {
-		b.log.Warn(noPackages, "packages", fmt.Sprint(c.Packages))
+	if wants := wantsPackages(c); wants != "" {
+		b.log.Warn(noPackages, "packages", wants)
 	}
 	if c.Chpasswd.Expire.On {
 		b.log.Warn("chpasswd: passwords don't expire here")
@@ -95,6 +95,21 @@ func (b *firstBoot) configure() error {
 	b.attempt("host keys", installHostKeys(c))
 	b.writeFiles(true)
 	return nil
+}
+
+// wantsPackages is what a cloud-config wants of the package manager, empty for nothing.
+func wantsPackages(c cloudinit.Config) string {
+	var wants []string
+	if c.PackageUpdate.On {
+		wants = append(wants, "update")
+	}
+	if c.PackageUpgrade.On {
+		wants = append(wants, "upgrade")
+	}
+	if len(c.Packages) > 0 {
+		wants = append(wants, fmt.Sprint(c.Packages))
+	}
+	return strings.Join(wants, " ")
 }
 
 func (b *firstBoot) writeFiles(deferred bool) {
@@ -205,8 +220,8 @@ func (b *firstBoot) runCommands() {
 		b.runScript(out, "bootcmd", cloudinit.Script(c.BootCommands))
 	}
 	if b.fresh {
-		if len(c.Packages) > 0 {
-			fmt.Fprintf(out, "cloud-init: %s: %v\n", noPackages, c.Packages)
+		if wants := wantsPackages(c); wants != "" {
+			fmt.Fprintf(out, "cloud-init: %s: %s\n", noPackages, wants)
 		}
 		for i, s := range b.data.Scripts {
 			b.runScript(out, fmt.Sprintf("part-%03d", i+1), s)

@@ -3,7 +3,6 @@ package guest
 import (
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,16 +14,18 @@ import (
 const pollPorts = 250 * time.Millisecond
 
 // watchPorts tells the host which TCP ports can be reached from outside, until the host is gone.
-func watchPorts(host *control.Conn, log *slog.Logger) {
+func (s *supervisor) watchPorts() {
 	open := map[int]bool{}
 	for range time.Tick(pollPorts) {
 		now, err := listeningPorts()
 		if err != nil {
-			log.Error("can't see which ports are open", "error", err)
+			s.log.Error("can't see which ports are open", "error", err)
 			continue
 		}
-		delete(now, insidePort)
-		if tell(host, control.Listen, now, open) != nil || tell(host, control.Unlisten, open, now) != nil {
+		now = s.nat.outside(now)
+		delete(now, insidePort) // the host itself opens the port for SSH
+		delete(now, s.config.SSHPort)
+		if tell(s.host, control.Listen, now, open) != nil || tell(s.host, control.Unlisten, open, now) != nil {
 			return
 		}
 		open = now

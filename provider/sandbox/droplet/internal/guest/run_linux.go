@@ -37,7 +37,8 @@ type supervisor struct {
 	reaper *reaper
 	server *sshd.Server
 	log    *slog.Logger // who logged in, or did not
-	halt   chan int     // the exit code that somebody asks for
+	nat    *nat
+	halt   chan int // the exit code that somebody asks for
 }
 
 // runAgain begins the last stage in a new execution.
@@ -51,7 +52,7 @@ func runAgain(lacks string) error {
 
 // supervise is the last stage. It ends the process, or returns why the droplet can't come up.
 func supervise(host *control.Conn, lacks string) error {
-	s := &supervisor{host: host, lacks: lacks, reaper: newReaper(), halt: make(chan int, 1)}
+	s := &supervisor{host: host, lacks: lacks, reaper: newReaper(), nat: &nat{}, halt: make(chan int, 1)}
 	if err := s.boot(); err != nil {
 		return errors.Join(err, host.Send(failure(err), nil))
 	}
@@ -92,10 +93,11 @@ func (s *supervisor) boot() error {
 	if err := s.host.Send(control.Message{Op: control.Ready, Error: s.lacks[:min(len(s.lacks), control.MaxReport/2)]}, nil); err != nil {
 		return err
 	}
-	go watchPorts(s.host, s.log)
+	go s.watchPorts()
 	go s.serveInside()
 	first.attempt("metadata service", serveMetadata(s.config, s.log))
 	first.attempt("sudo", s.serveSudo())
+	first.attempt("port forwards", s.serveNAT())
 	go func() {
 		first.runCommands()
 		debug.FreeOSMemory()
@@ -190,11 +192,12 @@ func (s *supervisor) connect(m control.Message, f *os.File) {
 		s.log.Error("connection from the host", "error", err)
 		return
 	}
-	if m.Port == s.config.SSHPort {
+	port, redirected := s.nat.target(m.Port)
+	if !redirected && port == s.config.SSHPort || redirected && port == insidePort {
 		s.login(located{c, m.Remote, m.Local})
 		return
 	}
-	target, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.Port)), dialTimeout)
+	target, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dialTimeout)
 	if err != nil {
 		c.Close() // the port was closed meanwhile
 		return
