@@ -37,16 +37,17 @@ type response struct {
 // the number of their first appearance, and what differs from run to run is
 // named instead of shown.
 type recorder struct {
-	names map[string]string // of ids
-	count map[string]int    // of ids by their prefix
+	names   map[string]string // of ids
+	count   map[string]int    // of ids by their prefix
+	varying map[string]string // what is shown of fields that differ from run to run
 }
 
 func newRecorder() *recorder {
-	return &recorder{names: map[string]string{}, count: map[string]int{}}
+	return &recorder{names: map[string]string{}, count: map[string]int{}, varying: varying}
 }
 
 var (
-	idPattern   = regexp.MustCompile(`\b(srv|snap|key|act|acct|txn|quo)_[0-9a-f]{24}\b`)
+	idPattern   = regexp.MustCompile(`\b((srv|snap|key|act|acct|txn|quo|pool|inv|offer|pay)_)?[0-9a-f]{24}\b`)
 	timePattern = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 )
 
@@ -95,7 +96,7 @@ func (r *recorder) plain(v any) any {
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if shown, ok := varying[name]; ok && v[name] != nil {
+			if shown, ok := r.varying[name]; ok && v[name] != nil {
 				v[name] = shown
 				continue
 			}
@@ -108,7 +109,10 @@ func (r *recorder) plain(v any) any {
 func (r *recorder) text(s string) string {
 	s = idPattern.ReplaceAllStringFunc(s, func(id string) string {
 		if r.names[id] == "" {
-			kind, _, _ := strings.Cut(id, "_")
+			kind, _, prefixed := strings.Cut(id, "_")
+			if !prefixed {
+				kind = "hex" // digits without their kind
+			}
 			r.count[kind]++
 			r.names[id] = fmt.Sprintf("%s_%d", kind, r.count[kind])
 		}
@@ -117,8 +121,9 @@ func (r *recorder) text(s string) string {
 	return timePattern.ReplaceAllString(s, "<time>")
 }
 
-// compare holds an exchange against its golden file, or rewrites that.
-func (e exchange) compare(t *testing.T, name string) {
+// compare holds an exchange of a contract against its golden file, or rewrites
+// that.
+func (e exchange) compare(t *testing.T, contract, name string) {
 	t.Helper()
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -127,8 +132,11 @@ func (e exchange) compare(t *testing.T, name string) {
 	if err := enc.Encode(e); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "exchanges", name+".json")
+	path := filepath.Join("testdata", "exchanges", contract, name+".json")
 	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +156,7 @@ func (e exchange) compare(t *testing.T, name string) {
 // endpoints', no more and no fewer.
 func TestExchangesAreComplete(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join("testdata", "exchanges", "*.json"))
+	files, err := filepath.Glob(filepath.Join("testdata", "exchanges", "native", "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +224,7 @@ func (w *walker) step(name, method, path string, body any, status int, fields ..
 			w.t.Errorf("%s: the documented field %s is missing in %s", name, f, res.body)
 		}
 	}
-	w.record(w.t, method, path, body, res).compare(w.t, name)
+	w.record(w.t, method, path, body, res).compare(w.t, "native", name)
 	return out
 }
 
