@@ -9,64 +9,64 @@ import (
 	"testing"
 )
 
-// visitor is a client of one of the foreign contracts. It records each exchange
+// customer is a client of one of the foreign contracts. It records each exchange
 // under its name in testdata/exchanges/<contract>.
-type visitor struct {
+type customer struct {
 	*recorder
 	t        *testing.T
 	contract string
 	web      web
 }
 
-// newVisitor is a client of a contract at a URL, with a token as bearer (empty:
+// newCustomer is a client of a contract at a URL, with a token as bearer (empty:
 // none), that shows varying fields of its own beside those of all.
-func newVisitor(t *testing.T, contract, base, token string, fields map[string]string) *visitor {
+func newCustomer(t *testing.T, contract, base, token string, fields map[string]string) *customer {
 	r := newRecorder()
 	r.varying = maps.Clone(varying)
 	maps.Copy(r.varying, fields)
-	return &visitor{recorder: r, t: t, contract: contract, web: web{base, token}}
+	return &customer{recorder: r, t: t, contract: contract, web: web{base, token}}
 }
 
 // as is another client of the same contract, whose ids are numbered along.
-func (v *visitor) as(token string) *visitor {
-	other := *v
+func (c *customer) as(token string) *customer {
+	other := *c
 	other.web.key = token
 	return &other
 }
 
 // do sends a request and returns its answer's body, which has to come with that
 // status. headers are names and values in turn.
-func (v *visitor) do(method, path string, body any, status int, headers ...string) map[string]any {
-	v.t.Helper()
-	out, _ := v.exchange(method, path, body, status, headers...)
+func (c *customer) do(method, path string, body any, status int, headers ...string) map[string]any {
+	c.t.Helper()
+	out, _ := c.exchange(method, path, body, status, headers...)
 	return out
 }
 
 // step is do that keeps the exchange as a golden file.
-func (v *visitor) step(name, method, path string, body any, status int, headers ...string) map[string]any {
-	v.t.Helper()
-	out, res := v.exchange(method, path, body, status, headers...)
-	v.record(v.t, method, path, body, res).compare(v.t, v.contract, name)
+func (c *customer) step(name, method, path string, body any, status int, headers ...string) map[string]any {
+	c.t.Helper()
+	out, res := c.exchange(method, path, body, status, headers...)
+	c.record(c.t, method, path, body, res).compare(c.t, c.contract, name)
 	return out
 }
 
-func (v *visitor) exchange(method, path string, body any, status int, headers ...string) (map[string]any, answer) {
-	v.t.Helper()
-	res := v.web.send(v.t, method, path, body, headers...)
+func (c *customer) exchange(method, path string, body any, status int, headers ...string) (map[string]any, answer) {
+	c.t.Helper()
+	res := c.web.send(c.t, method, path, body, headers...)
 	if res.status != status || res.header.Get("Content-Type") != jsonType {
-		v.t.Fatalf("%s %s: status %d %s, want %d: %s", method, path, res.status, res.header.Get("Content-Type"), status, res.body)
+		c.t.Fatalf("%s %s: status %d %s, want %d: %s", method, path, res.status, res.header.Get("Content-Type"), status, res.body)
 	}
 	var out map[string]any
-	decode(v.t, res.body, &out)
+	decode(c.t, res.body, &out)
 	return out, res
 }
 
 // needs checks that documented fields are there; see has.
-func (v *visitor) needs(out map[string]any, fields ...string) {
-	v.t.Helper()
+func (c *customer) needs(out map[string]any, fields ...string) {
+	c.t.Helper()
 	for _, f := range fields {
 		if !has(out, f) {
-			v.t.Errorf("the documented field %s is missing in %v", f, out)
+			c.t.Errorf("the documented field %s is missing in %v", f, out)
 		}
 	}
 }
