@@ -1,11 +1,26 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"berth"
+)
+
+// The bounds of pools.
+const (
+	MaxPools       = 50  // that one principal owns, the default one included
+	MaxMembers     = 100 // of one pool, invited ones included
+	MaxMemberships = 100 // of one principal
+
+	maxPoolName        = 100 // characters
+	maxPoolDescription = 500
+	maxPoolSettings    = 4 << 10 // bytes
 )
 
 // Pool is a group of servers that several principals may use. Everybody owns
@@ -21,6 +36,37 @@ type Pool struct {
 	Updated     time.Time
 }
 
+// Checked is the pool with its texts trimmed, or berth.InvalidInput where they are
+// out of bounds. Names are printable; a description may have line breaks.
+func (p Pool) Checked() (Pool, error) {
+	p.Name, p.Description = strings.TrimSpace(p.Name), strings.TrimSpace(p.Description)
+	if n := utf8.RuneCountInString(p.Name); n == 0 || n > maxPoolName || !legible(p.Name, "") {
+		return Pool{}, refused("name", "a pool's name is 1 to %d printable characters", maxPoolName)
+	}
+	if utf8.RuneCountInString(p.Description) > maxPoolDescription || !legible(p.Description, "\n\t") {
+		return Pool{}, refused("description", "a pool's description is at most %d printable characters", maxPoolDescription)
+	}
+	if len(p.Settings) == 0 {
+		p.Settings = json.RawMessage("{}")
+	}
+	if len(p.Settings) > maxPoolSettings || p.Settings[0] != '{' || !json.Valid(p.Settings) {
+		return Pool{}, refused("settings", "a pool's settings are a JSON object of at most %d bytes", maxPoolSettings)
+	}
+	// Engines keep no NUL in texts, and what can't be kept by all is refused by all.
+	if bytes.Contains(p.Settings, []byte(`\u0000`)) {
+		return Pool{}, refused("settings", "a pool's settings have no NUL characters")
+	}
+	return p, nil
+}
+
+// legible tells whether a text is printable but for the characters that are also
+// allowed.
+func legible(s, also string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsPrint(r) && !strings.ContainsRune(also, r)
+	})
+}
+
 // Role is what somebody may do with a pool and its servers. Each includes those
 // below it.
 type Role int
@@ -28,10 +74,10 @@ type Role int
 // The roles, from the least to the most.
 const (
 	Stranger Role = iota // has no business with it
-	User                 // reads, runs commands, reboots
-	Admin                // also snapshots, resizes, extends, invites and removes users
-	Owner                // owns the pool: everything but to end what others rent
-	Renter               // bought the server
+	User                 // reads, runs commands, moves files, reboots
+	Admin                // also snapshots, resizes, extends, turns on and off, sees the password, invites, removes users
+	Owner                // owns the pool: everything but to end what others rent, to move it or to spend their money
+	Renter               // whoever it belongs to: bought the server
 )
 
 // RoleNames are the roles that a member may have, as members name them.
@@ -67,13 +113,15 @@ func DefaultPool(principal berth.ID) berth.ID {
 // *berth.Error with the code berth.NotFound.
 type PoolRx interface {
 	Pool(ctx context.Context, id berth.ID) (Pool, error)
-	// Pools are those that a principal owns, then those that it is an authorized
-	// member of, each newest first.
+	// Pools are those that a principal owns, newest first, then those that it is
+	// an authorized member of, in the order in which it was invited, latest first.
 	Pools(ctx context.Context, principal berth.ID) ([]Pool, error)
 	Member(ctx context.Context, pool, principal berth.ID) (Member, error)
 	Invitation(ctx context.Context, id berth.ID) (Member, error)
-	Members(ctx context.Context, pool berth.ID) ([]Member, error)          // invited ones included, oldest first
-	Invitations(ctx context.Context, principal berth.ID) ([]Member, error) // not accepted yet, newest first
+	Members(ctx context.Context, pool berth.ID) ([]Member, error) // invited ones included, oldest first
+	// Invitations are the latest 200 that a principal has not accepted, newest
+	// first: whoever invites can't make somebody else's list long.
+	Invitations(ctx context.Context, principal berth.ID) ([]Member, error)
 }
 
 // PoolTx reads and changes pools.
@@ -87,6 +135,24 @@ type PoolTx interface {
 	InsertMember(ctx context.Context, m Member) error // berth.Conflict where the principal is one already
 	UpdateMember(ctx context.Context, m Member) error
 	DeleteMember(ctx context.Context, id berth.ID) error
+	// ReturnServers moves what a principal has in a pool to its own default one.
+	ReturnServers(ctx context.Context, pool, principal berth.ID) error
+}
+
+// RoleIn is a principal's role in a pool: Owner, what an accepted invitation says,
+// or Stranger, as whoever is only invited is.
+func RoleIn(ctx context.Context, rx PoolRx, p Pool, principal berth.ID) (Role, error) {
+	if p.Owner == principal {
+		return Owner, nil
+	}
+	m, err := rx.Member(ctx, p.ID, principal)
+	switch {
+	case err != nil && berth.CodeOf(err) == berth.NotFound:
+		return Stranger, nil
+	case err != nil || !m.Authorized():
+		return Stranger, err
+	}
+	return m.Role, nil
 }
 
 // Join stores a new principal, with the pool that everybody has.

@@ -228,7 +228,10 @@ type Rx interface {
 	billing.Rx
 	Server(ctx context.Context, id berth.ID) (Server, error)
 	Servers(ctx context.Context, owner berth.ID, q ServerFilter) ([]Server, error)
-	PoolServers(ctx context.Context, pool, after berth.ID, limit int) ([]Server, error) // not ended
+	// PoolServers are a pool's servers that have not ended, whoever rents them. The
+	// filter's All is not looked at.
+	PoolServers(ctx context.Context, pool berth.ID, q ServerFilter) ([]Server, error)
+	CountPoolServers(ctx context.Context, pool berth.ID, contract billing.Contract) (int, error) // as in PoolServers
 	// CountServers is how many servers an owner has that were bought through a
 	// contract (empty: any) and are not on their way out.
 	CountServers(ctx context.Context, owner berth.ID, contract billing.Contract) (int, error)

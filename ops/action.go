@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"berth"
+	"berth/account"
 	"berth/fleet"
 )
 
@@ -14,7 +15,7 @@ type ActionIn struct {
 
 // ActionsIn chooses actions.
 type ActionsIn struct {
-	Subject string `json:"subject,omitempty" maxLength:"64" pattern:"^((srv|snap)_[0-9a-f]{24})?$" patternDescription:"the id of a server or snapshot" doc:"Only those of this server or snapshot."`
+	Subject string `json:"subject,omitempty" subject:"srv,snap" maxLength:"64" pattern:"^((srv|snap)_[0-9a-f]{24})?$" patternDescription:"the id of a server or snapshot" doc:"Only those of this server or snapshot."`
 	Open    bool   `json:"open,omitempty" doc:"Only those that still run."`
 	Limit   int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
@@ -45,6 +46,7 @@ func (s *System) addActions() {
 		Routes:  []Route{{Method: "GET", Path: "/v1/actions/{action_id}", Status: 200}},
 		Access:  Identified,
 		Subject: func(in ActionIn) berth.ID { return berth.ID(in.ActionID) },
+		Role:    always[ActionIn](account.User),
 		Read: func(_ context.Context, _ Rx, r *Request, _ ActionIn) (ActionView, error) {
 			return viewAction(r.Action), nil
 		},
@@ -59,10 +61,19 @@ func (s *System) addActions() {
 			Title: "List actions", Text: "Your latest actions, newest first. Free.", Toolset: "more", Tag: "Actions",
 			Example: `{"open":true}`, ReadOnly: true, Idempotent: true,
 		},
-		Routes: []Route{{Method: "GET", Path: "/v1/actions", Status: 200}},
-		Access: Identified,
+		Routes:  []Route{{Method: "GET", Path: "/v1/actions", Status: 200}},
+		Access:  Identified,
+		Subject: func(in ActionsIn) berth.ID { return berth.ID(in.Subject) },
+		Role:    always[ActionsIn](account.User),
 		Read: func(ctx context.Context, rx Rx, r *Request, in ActionsIn) (ActionsOut, error) {
-			list, err := rx.Actions(ctx, fleet.ActionFilter{Owner: r.Principal.ID, Subject: berth.ID(in.Subject), Open: in.Open, Limit: in.Limit})
+			f := fleet.ActionFilter{Owner: r.Principal.ID, Subject: berth.ID(in.Subject), Open: in.Open, Limit: in.Limit}
+			switch f.Subject.Prefix() {
+			case berth.PrefixServer:
+				f.Owner = r.Server.Owner // who may be another one, of its pool
+			case berth.PrefixSnapshot:
+				f.Owner = r.Snapshot.Owner
+			}
+			list, err := rx.Actions(ctx, f)
 			out := ActionsOut{Actions: make([]ActionView, len(list))}
 			for i, a := range list {
 				out.Actions[i] = viewAction(a)

@@ -329,15 +329,15 @@ func (t task) carryOut(ctx context.Context, tx Tx, plan Plan) (any, Effect, erro
 	return t.op.commit(ctx, tx, t.req, t.in, plan)
 }
 
-// lock takes the principal's lock, and a fresh look: its limits may have changed
-// while a payment settled.
+// lock takes the locks of the principal and of the others whom the call
+// concerns, and a fresh look: its limits may have changed while a payment settled.
 func (t task) lock(ctx context.Context, tx Tx) (err error) {
-	ids := []berth.ID{t.req.Principal.ID}
-	if t.payment != nil && t.payment.payment.Principal != t.req.Principal.ID {
+	ids := append([]berth.ID{t.req.Principal.ID}, t.req.concerned...)
+	if t.payment != nil {
 		ids = append(ids, t.payment.payment.Principal) // whom it credits
-		slices.Sort(ids)                               // two who pay for each other must not wait for each other
 	}
-	for _, id := range ids {
+	slices.Sort(ids) // two who call for each other must not wait for each other
+	for _, id := range slices.Compact(ids) {
 		if err := tx.LockPrincipal(ctx, id); err != nil {
 			return err
 		}

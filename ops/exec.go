@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"berth"
+	"berth/account"
 	"berth/fleet"
 	"berth/remote"
 )
@@ -93,6 +94,7 @@ func (s *System) addExec() {
 		},
 		Access:  Identified,
 		Subject: func(in ExecIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    always[ExecIn](account.User),
 		Run:     s.exec,
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"berth"
+	"berth/account"
 	"berth/remote"
 )
 
@@ -66,6 +67,7 @@ func (s *System) addFiles() {
 		},
 		Access:  Identified,
 		Subject: func(in UploadIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    always[UploadIn](account.User),
 		Run:     s.upload,
 	})
 	Add(s.table, Op[DownloadIn, FileOut]{
@@ -81,6 +83,7 @@ func (s *System) addFiles() {
 		},
 		Access:  Identified,
 		Subject: func(in DownloadIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    always[DownloadIn](account.User),
 		Run:     s.download,
 	})
 }

@@ -3,9 +3,6 @@ package ops
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"berth"
@@ -93,80 +90,4 @@ func (r *Request) signed(ctx context.Context, rx Rx, w berth.Wallet, now time.Ti
 		err = berth.Errorf(berth.Suspended, "the account %s is suspended", r.Principal.ID).Hinted("ask the operator why")
 	}
 	return err
-}
-
-// authorise reads the operation's subject and checks that it is the caller's.
-// It is the one place where ownership is decided: what belongs to somebody else
-// looks exactly like what does not exist.
-func (t task) authorise(ctx context.Context, rx Rx) error {
-	if t.op.subject == nil {
-		return nil
-	}
-	id := t.op.subject(t.in)
-	if id == "" { // an operation whose subject is optional was called without one
-		return nil
-	}
-	if !slices.Contains(t.op.subjectKinds, id.Prefix()) {
-		return t.op.missing(id)
-	}
-	owner, err := t.req.load(ctx, rx, id)
-	if err != nil {
-		if berth.CodeOf(err) == berth.NotFound {
-			return t.op.missing(id)
-		}
-		return err
-	}
-	if owner == t.req.Principal.ID {
-		return nil
-	}
-	if t.req.Operator {
-		// The operator acts for the owner, whose balance pays.
-		t.req.Principal, err = rx.Principal(ctx, owner)
-		return err
-	}
-	e := t.op.missing(id)
-	e.Foreign = true
-	return e
-}
-
-// load reads the object with that id into the request and tells its owner.
-func (r *Request) load(ctx context.Context, rx Rx, id berth.ID) (owner berth.ID, err error) {
-	switch id.Prefix() {
-	case berth.PrefixServer:
-		r.Server, err = rx.Server(ctx, id)
-		return r.Server.Owner, err
-	case berth.PrefixSnapshot:
-		r.Snapshot, err = rx.Snapshot(ctx, id)
-		return r.Snapshot.Owner, err
-	case berth.PrefixKey:
-		r.SSHKey, err = rx.Key(ctx, id)
-		return r.SSHKey.Owner, err
-	case berth.PrefixAction:
-		r.Action, err = rx.Action(ctx, id)
-		return r.Action.Owner, err
-	case berth.PrefixPayment:
-		p, err := rx.Payment(ctx, id)
-		return p.Principal, err
-	case berth.PrefixAPIKey:
-		key, err := rx.APIKey(ctx, id)
-		return key.Principal, err
-	}
-	return "", fmt.Errorf("no way to load %s", id)
-}
-
-// nouns are what the kinds of subjects are called.
-var nouns = map[string]string{
-	berth.PrefixServer: "server", berth.PrefixSnapshot: "snapshot", berth.PrefixKey: "SSH key", berth.PrefixAction: "action",
-	berth.PrefixAPIKey: "API key", berth.PrefixPayment: "payment",
-}
-
-// missing is the one answer to an id that is malformed, of another kind, not
-// there, or somebody else's.
-func (o *Operation) missing(id berth.ID) *berth.Error {
-	called, shaped := make([]string, len(o.subjectKinds)), make([]string, len(o.subjectKinds))
-	for i, kind := range o.subjectKinds {
-		called[i], shaped[i] = nouns[kind], kind+"_…"
-	}
-	return berth.Errorf(berth.NotFound, "no such %s: %.64s", strings.Join(called, " or "), string(id)).
-		Hinted("%s takes an id like %s with 24 hex digits; list yours to see them", o.subjectField, strings.Join(shaped, " or "))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/account"
 	"berth/billing"
 	"berth/fleet"
 )
@@ -44,10 +45,19 @@ func (s *System) addLeases() {
 		},
 		Access:  Identified,
 		Subject: func(in ExtendIn) berth.ID { return berth.ID(in.ID) },
+		Role:    ExtendIn.role,
 		Priced:  true,
 		Plan:    s.planExtend,
 		Commit:  s.extend,
 	})
+}
+
+// role is what the call needs: a snapshot is its owner's affair.
+func (in ExtendIn) role() account.Role {
+	if berth.ID(in.ID).Prefix() == berth.PrefixServer {
+		return account.Admin
+	}
+	return account.Renter
 }
 
 func (s *System) planExtend(ctx context.Context, rx Rx, r *Request, in ExtendIn) (Plan, error) {

@@ -105,6 +105,7 @@ func (s *System) addMoney() {
 		},
 		Routes:  []Route{{Method: "POST", Path: "/v1/quotes", Status: http.StatusCreated}},
 		Subject: func(in QuoteIn) berth.ID { return berth.ID(in.ID) },
+		Role:    QuoteIn.role,
 		Commit:  s.quote,
 	})
 	Add(s.table, Op[None, BalanceOut]{
@@ -127,6 +128,21 @@ func (s *System) addMoney() {
 		Access: Identified,
 		Read:   s.transactions,
 	})
+}
+
+// role is what the operation needs that the quote is for.
+func (in QuoteIn) role() account.Role {
+	switch in.Operation {
+	case "extend":
+		return ExtendIn{ID: in.ID}.role()
+	case "power_server":
+		return PowerIn{Action: in.Action}.role()
+	case "rebuild_server":
+		return account.Owner
+	case "resize_server", "snapshot":
+		return account.Admin
+	}
+	return account.User // it is about nothing of the subject's
 }
 
 // quotable plans the operation that a quote is asked for.

@@ -74,7 +74,10 @@ type Op[In, Out any] struct {
 	Fee     billing.Fee       // what each call costs at least, whatever it is about
 	Credits bool              // a wallet's payment for it becomes credit: no balance pays, and nothing is taken
 	Signed  bool              // it needs a wallet to sign beside whoever calls
-	Subject func(In) berth.ID // the object that must be the caller's, if any
+	Subject func(In) berth.ID // the object that the call is about, if any
+	// Role is the least role there that the call needs. Nil leaves the operation to
+	// whoever the subject belongs to.
+	Role func(In) account.Role
 
 	// Plan tells whether the operation can be done and what it costs. It only
 	// reads, and is repeated inside Commit's transaction.
@@ -120,10 +123,14 @@ type Request struct {
 	Charge    string       // the id that the money's transfer gets; empty where it is free
 
 	// The subject, as read by the transaction at hand.
-	Server   fleet.Server
-	Snapshot fleet.Snapshot
-	SSHKey   fleet.Key
-	Action   fleet.Action
+	Server     fleet.Server
+	Snapshot   fleet.Snapshot
+	SSHKey     fleet.Key
+	Action     fleet.Action
+	Pool       account.Pool
+	Invitation account.Member
+	Role       account.Role // the caller's there
+	concerned  []berth.ID   // principals beside the caller whose things the call changes
 
 	Sink Sink
 	Body io.Reader                     // a file's bytes, where the front has them apart
@@ -176,6 +183,7 @@ type Operation struct {
 	checked      *huma.Schema // as validated
 	decode       func(map[string]any) (any, error)
 	subject      func(any) berth.ID
+	role         func(any) account.Role
 	plan         func(context.Context, Rx, *Request, any) (Plan, error)
 	read         func(context.Context, Rx, *Request, any) (any, error)
 	commit       func(context.Context, Tx, *Request, any, Plan) (any, Effect, error)

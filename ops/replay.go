@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -59,7 +60,19 @@ func (t task) stored(ctx context.Context, rx Rx) (*Result, error) {
 		case err != nil:
 			return nil, err
 		}
-		return t.revived(a)
+		res, err := t.revived(a)
+		if err != nil || res.Action == "" {
+			return res, err
+		}
+		// The answer stays its caller's; how things went on since is told to who still
+		// may know.
+		var refused *berth.Error
+		if err := t.authorise(ctx, rx); errors.As(err, &refused) {
+			res.Action = ""
+		} else if err != nil {
+			return nil, err
+		}
+		return res, nil
 	}
 	return nil, nil
 }

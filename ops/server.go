@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"berth"
+	"berth/account"
 	"berth/billing"
 	"berth/fleet"
 )
@@ -20,6 +22,9 @@ type ServerView struct {
 	Size             string       `json:"size"`
 	Image            string       `json:"image"`
 	SnapshotID       berth.ID     `json:"snapshot_id,omitempty" doc:"What it was restored from."`
+	PoolID           berth.ID     `json:"pool_id" doc:"Whose members may use it."`
+	OwnerID          berth.ID     `json:"owner_id,omitempty" doc:"The account that rents it, where that is not yours."`
+	Role             string       `json:"role,omitempty" enum:"user,admin,owner" doc:"Yours in its pool, where you do not rent it."`
 	IP               *string      `json:"ip" doc:"Null until the provider gives one."`
 	SSHPort          int          `json:"ssh_port,omitempty"`
 	SSHCommand       string       `json:"ssh_command,omitempty"`
@@ -72,7 +77,7 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 	}
 	out := ServerView{
 		ID: v.ID, Label: v.Label, Status: v.Status, Region: v.Region, Size: v.Size, Image: v.Image, SnapshotID: v.Snapshot,
-		HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews, LeaseView: viewLease(v, s.now()), Note: leaseNote(v),
+		PoolID: v.Pool, HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews, LeaseView: viewLease(v, s.now()), Note: leaseNote(v),
 		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
 		CreatedAt: stamp(v.Created), Error: v.Reason,
 	}
@@ -85,6 +90,15 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 		}
 	}
 	return out
+}
+
+// seenBy is the view with who rents the server and the caller's role there, for
+// callers who do not rent it.
+func (v ServerView) seenBy(r *Request, of fleet.Server) ServerView {
+	if of.Owner != r.Principal.ID {
+		v.OwnerID, v.Role = of.Owner, r.Role.String()
+	}
+	return v
 }
 
 // stamp is a time as answers show it: UTC, to the millisecond.
@@ -102,6 +116,7 @@ type CreateServerIn struct {
 	SnapshotID string   `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"Restore from this snapshot."`
 	UserData   string   `json:"user_data,omitempty" maxLength:"65536" doc:"cloud-init script, run as root on first boot. The provider stores it: no secrets."`
 	AutoRenew  bool     `json:"auto_renew,omitempty" doc:"Buy the same minutes again at the end, while the balance lasts."`
+	PoolID     string   `json:"pool_id,omitempty" minLength:"1" maxLength:"64" doc:"Share it with this pool."`
 }
 
 // CreateServerOut is what create_server answers.
@@ -125,9 +140,10 @@ type GetServerIn struct {
 
 // ListServersIn pages through servers.
 type ListServersIn struct {
-	All   bool   `json:"all,omitempty" doc:"Also those that have ended."`
-	After string `json:"after,omitempty" maxLength:"64" pattern:"^(srv_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
-	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
+	PoolID string `json:"pool_id,omitempty" subject:"pool" maxLength:"64" doc:"Those of this pool instead, its members' too."`
+	All    bool   `json:"all,omitempty" doc:"Also those that have ended."`
+	After  string `json:"after,omitempty" maxLength:"64" pattern:"^(srv_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
+	Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
 
 // ServersOut is what list_servers answers.
@@ -142,6 +158,14 @@ type PowerIn struct {
 	Action string `json:"action" enum:"on,off,reboot"`
 }
 
+// role is what the call needs: whoever may work on a server may reboot it.
+func (in PowerIn) role() account.Role {
+	if in.Action == "reboot" {
+		return account.User
+	}
+	return account.Admin
+}
+
 // ResizeIn is the input of resize_server.
 type ResizeIn struct {
 	ServerIn
@@ -154,6 +178,14 @@ type RebuildIn struct {
 	ServerIn
 	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default: the present one."`
 	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"A snapshot of yours instead of an image."`
+}
+
+// role is what the call needs: a snapshot is restored by its owner alone.
+func (in RebuildIn) role() account.Role {
+	if in.SnapshotID != "" {
+		return account.Renter
+	}
+	return account.Owner
 }
 
 // WorkOut is what operations answer that go on as an action.
@@ -199,8 +231,8 @@ func (s *System) addServers() {
 		Priced: true,
 		Plan:   s.planCreate,
 		Commit: s.createServer,
-		Fresh: func(ctx context.Context, rx Rx, _ *Request, out CreateServerOut) (_ CreateServerOut, err error) {
-			out.ServerView, out.Action, err = s.refresh(ctx, rx, out.ID, out.Action.ID)
+		Fresh: func(ctx context.Context, rx Rx, r *Request, out CreateServerOut) (_ CreateServerOut, err error) {
+			out.ServerView, out.Action, err = s.refresh(ctx, rx, r, out.ID, out.Action.ID)
 			return out, err
 		},
 	})
@@ -210,9 +242,11 @@ func (s *System) addServers() {
 			Title: "List servers", Text: "Your servers, newest first. Free.", Toolset: "default", Tag: "Servers",
 			Example: `{}`, ReadOnly: true, Idempotent: true,
 		},
-		Routes: []Route{{Method: "GET", Path: "/v1/servers", Status: 200}},
-		Access: Identified,
-		Read:   s.listServers,
+		Routes:  []Route{{Method: "GET", Path: "/v1/servers", Status: 200}},
+		Access:  Identified,
+		Subject: func(in ListServersIn) berth.ID { return berth.ID(in.PoolID) },
+		Role:    always[ListServersIn](account.User),
+		Read:    s.listServers,
 	})
 	Add(s.table, Op[GetServerIn, ServerView]{
 		Name: "get_server",
@@ -224,6 +258,7 @@ func (s *System) addServers() {
 		Routes:  []Route{{Method: "GET", Path: "/v1/servers/{server_id}", Status: 200, Fixed: map[string]any{"reveal_credentials": true}}},
 		Access:  Identified,
 		Subject: func(in GetServerIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    always[GetServerIn](account.User),
 		Read:    s.getServer,
 	})
 	s.addServerWork()
@@ -243,6 +278,7 @@ func (s *System) addServerWork() {
 		Access:  Identified,
 		Fee:     billing.FeePower,
 		Subject: func(in PowerIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    PowerIn.role,
 		Priced:  true,
 		Plan:    s.planPower,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in PowerIn, p Plan) (WorkOut, Effect, error) {
@@ -261,6 +297,7 @@ func (s *System) addServerWork() {
 		Access:  Identified,
 		Fee:     billing.FeeResize,
 		Subject: func(in ResizeIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    always[ResizeIn](account.Admin),
 		Priced:  true,
 		Plan:    s.planResize,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (WorkOut, Effect, error) {
@@ -279,6 +316,7 @@ func (s *System) addServerWork() {
 		Access:  Identified,
 		Fee:     billing.FeeRebuild,
 		Subject: func(in RebuildIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    RebuildIn.role,
 		Priced:  true,
 		Plan:    s.planRebuild,
 		Commit: func(ctx context.Context, tx Tx, r *Request, in RebuildIn, p Plan) (WorkOut, Effect, error) {
@@ -313,7 +351,7 @@ func (s *System) createOrder(r *Request, in CreateServerIn) (fleet.CreateOrder, 
 		keys[i] = berth.ID(k)
 	}
 	o := fleet.CreateOrder{
-		Owner: r.Principal, Contract: r.Contract, Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
+		Owner: r.Principal, Contract: r.Contract, Pool: berth.ID(in.PoolID), Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
 		Keys: keys, Snapshot: berth.ID(in.SnapshotID), UserData: in.UserData, AutoRenew: in.AutoRenew,
 	}
 	return o, in.fill(&o)
@@ -326,6 +364,11 @@ func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateSer
 	order, err := s.createOrder(r, in)
 	if err != nil {
 		return Plan{}, err
+	}
+	if in.PoolID != "" {
+		if _, err := r.member(ctx, rx, order.Pool, account.Admin); err != nil {
+			return Plan{}, err
+		}
 	}
 	price, err := s.fleet.PlanCreate(ctx, rx, order)
 	terms, memo := orderTerms(order, price)
@@ -349,10 +392,10 @@ func (s *System) createServer(ctx context.Context, tx Tx, r *Request, in CreateS
 }
 
 func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListServersIn) (ServersOut, error) {
-	list, err := rx.Servers(ctx, r.Principal.ID, fleet.ServerFilter{All: in.All, Contract: r.sees(), After: berth.ID(in.After), Limit: in.Limit})
+	list, err := s.serversOf(ctx, rx, r, in)
 	out := ServersOut{Servers: make([]ServerView, len(list))}
 	for i, sv := range list {
-		out.Servers[i] = s.viewServer(sv)
+		out.Servers[i] = s.viewServer(sv).seenBy(r, sv)
 	}
 	if len(list) == in.Limit {
 		out.Next = string(list[len(list)-1].ID)
@@ -360,13 +403,29 @@ func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListServ
 	return out, err
 }
 
-func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) (ServerView, error) {
-	out := s.viewServer(r.Server)
-	if !in.Reveal {
-		return out, nil
+// serversOf are the servers that list_servers is about: the caller's, or a
+// pool's.
+func (s *System) serversOf(ctx context.Context, rx Rx, r *Request, in ListServersIn) ([]fleet.Server, error) {
+	page := fleet.ServerFilter{All: in.All, Contract: r.sees(), After: berth.ID(in.After), Limit: in.Limit}
+	switch {
+	case in.PoolID == "":
+		return rx.Servers(ctx, r.Principal.ID, page)
+	case in.All:
+		return nil, wrongField("all", "servers that have ended are listed to who rented them, without pool_id")
 	}
-	if !r.Server.Status.Live() {
+	return rx.PoolServers(ctx, r.Pool.ID, page)
+}
+
+func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) (ServerView, error) {
+	out := s.viewServer(r.Server).seenBy(r, r.Server)
+	switch {
+	case !in.Reveal:
+		return out, nil
+	case !r.Server.Status.Live():
 		return out, nil // there is nothing left that its password opens
+	case r.Role < account.Admin:
+		out.Note = strings.TrimSpace(out.Note + " The password is shown to admins of the pool.")
+		return out, nil
 	}
 	secrets, err := s.fleet.Secrets(r.Server)
 	out.RootPassword = secrets.RootPassword
@@ -420,8 +479,8 @@ func (s *System) finalSnapshot(snap fleet.Snapshot) *FinalSnapshot {
 // hoursLeft rounds to the nearest hour, so that a fresh snapshot has 72.
 func hoursLeft(d time.Duration) int { return int(max(0, d).Round(time.Hour) / time.Hour) }
 
-func (s *System) freshDestroy(ctx context.Context, rx Rx, _ *Request, out DestroyOut) (DestroyOut, error) {
-	sv, action, err := s.refresh(ctx, rx, out.ID, out.Action.ID)
+func (s *System) freshDestroy(ctx context.Context, rx Rx, r *Request, out DestroyOut) (DestroyOut, error) {
+	sv, action, err := s.refresh(ctx, rx, r, out.ID, out.Action.ID)
 	if err != nil {
 		return out, err
 	}
@@ -443,22 +502,22 @@ func (s *System) work(ctx context.Context, rx Rx, r *Request, a fleet.Action, p 
 		return WorkOut{}, Effect{}, err
 	}
 	sv, err := rx.Server(ctx, r.Server.ID)
-	out := WorkOut{Server: s.viewServer(sv), Action: viewAction(a), Charged: p.Price.Total}
+	out := WorkOut{Server: s.viewServer(sv).seenBy(r, sv), Action: viewAction(a), Charged: p.Price.Total}
 	return out, Effect{Ref: sv.ID, Action: a}, err
 }
 
-func (s *System) freshWork(ctx context.Context, rx Rx, _ *Request, out WorkOut) (_ WorkOut, err error) {
-	out.Server, out.Action, err = s.refresh(ctx, rx, out.Server.ID, out.Action.ID)
+func (s *System) freshWork(ctx context.Context, rx Rx, r *Request, out WorkOut) (_ WorkOut, err error) {
+	out.Server, out.Action, err = s.refresh(ctx, rx, r, out.Server.ID, out.Action.ID)
 	return out, err
 }
 
-func (s *System) refresh(ctx context.Context, rx Rx, server, action berth.ID) (ServerView, ActionView, error) {
+func (s *System) refresh(ctx context.Context, rx Rx, r *Request, server, action berth.ID) (ServerView, ActionView, error) {
 	sv, err := rx.Server(ctx, server)
 	if err != nil {
 		return ServerView{}, ActionView{}, err
 	}
 	a, err := rx.Action(ctx, action)
-	return s.viewServer(sv), viewAction(a), err
+	return s.viewServer(sv).seenBy(r, sv), viewAction(a), err
 }
 
 // Location is where the server can be looked at over HTTP.

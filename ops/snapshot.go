@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/account"
 	"berth/billing"
 	"berth/fleet"
 )
@@ -90,6 +91,7 @@ func (s *System) addSnapshots() {
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/snapshot", Status: http.StatusAccepted}},
 		Access:  Identified,
 		Subject: func(in SnapshotIn) berth.ID { return berth.ID(in.ServerID) },
+		Role:    always[SnapshotIn](account.Admin),
 		Priced:  true,
 		Plan:    s.planSnapshot,
 		Commit:  s.takeSnapshot,
@@ -114,6 +116,7 @@ func (s *System) addSnapshots() {
 		Routes:  []Route{{Method: "GET", Path: "/v1/snapshots/{snapshot_id}", Status: 200}},
 		Access:  Identified,
 		Subject: func(in OneSnapshotIn) berth.ID { return berth.ID(in.SnapshotID) },
+		Role:    always[OneSnapshotIn](account.User),
 		Read: func(_ context.Context, _ Rx, r *Request, _ OneSnapshotIn) (SnapshotView, error) {
 			return s.viewSnapshot(r.Snapshot), nil
 		},

@@ -74,6 +74,9 @@ func New(o Options) *System {
 	s.addSnapshots()
 	s.addKeys()
 	s.addActions()
+	s.addPools()
+	s.addMembers()
+	s.addInvitations()
 	s.addLogin()
 	s.addMe()
 	s.addTopUp()
@@ -81,6 +84,9 @@ func New(o Options) *System {
 	s.addOperator()
 	return s
 }
+
+// Prices is the price list of a contract.
+func (s *System) Prices(c billing.Contract) *billing.PriceList { return s.catalog.Prices[c] }
 
 // Table is the list of all operations.
 func (s *System) Table() *Table { return s.table }

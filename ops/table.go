@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"berth"
+	"berth/account"
 )
 
 // Table is the list of all operations, in a stable order.
@@ -64,6 +65,9 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 	if (op.Subject != nil) != (o.subjectField != "") {
 		panic("ops: " + op.Name + " needs both Subject and a field tagged subject, or neither")
 	}
+	if op.Role != nil && op.Subject == nil {
+		panic("ops: " + op.Name + " needs a role of no subject")
+	}
 	t.list = append(t.list, o)
 	t.byName[o.Name] = o
 }
@@ -80,6 +84,9 @@ func exemplify(s *huma.Schema, example string) {
 func erase[In, Out any](o *Operation, op Op[In, Out]) {
 	if op.Subject != nil {
 		o.subject = func(in any) berth.ID { return op.Subject(in.(In)) }
+	}
+	if op.Role != nil {
+		o.role = func(in any) account.Role { return op.Role(in.(In)) }
 	}
 	if op.Plan != nil {
 		o.plan = func(ctx context.Context, rx Rx, r *Request, in any) (Plan, error) {

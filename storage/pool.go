@@ -89,6 +89,11 @@ func (tx *Tx) DeleteMember(ctx context.Context, id berth.ID) error {
 	return changed(n, err, "no such member: %s", id)
 }
 
+// ReturnServers implements account.PoolTx.
+func (tx *Tx) ReturnServers(ctx context.Context, pool, principal berth.ID) error {
+	return tx.q.ReturnServers(ctx, db.ReturnServersParams{Pool: string(pool), Owner: string(principal)})
+}
+
 func fromPool(p account.Pool) db.Pool {
 	return db.Pool{
 		ID: string(p.ID), Owner: string(p.Owner), Name: p.Name, Description: p.Description, Settings: string(p.Settings),

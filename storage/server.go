@@ -40,13 +40,21 @@ func (rx *Rx) Servers(ctx context.Context, owner berth.ID, q fleet.ServerFilter)
 }
 
 // PoolServers implements fleet.Rx.
-func (rx *Rx) PoolServers(ctx context.Context, pool, after berth.ID, n int) ([]fleet.Server, error) {
-	most, err := limit(n, maxPage)
+func (rx *Rx) PoolServers(ctx context.Context, pool berth.ID, q fleet.ServerFilter) ([]fleet.Server, error) {
+	most, err := limit(q.Limit, maxPage)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := rx.q.PoolServers(ctx, db.PoolServersParams{Pool: string(pool), After: string(after), Max: most})
+	rows, err := rx.q.PoolServers(ctx, db.PoolServersParams{
+		Pool: string(pool), Contract: string(q.Contract), After: string(q.After), Max: most,
+	})
 	return all(rows, err, toServer)
+}
+
+// CountPoolServers implements fleet.Rx.
+func (rx *Rx) CountPoolServers(ctx context.Context, pool berth.ID, contract billing.Contract) (int, error) {
+	n, err := rx.q.CountPoolServers(ctx, db.CountPoolServersParams{Pool: string(pool), Contract: string(contract)})
+	return int(n), err
 }
 
 // CountServers implements fleet.Rx.

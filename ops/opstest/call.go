@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"berth"
@@ -54,7 +56,7 @@ func (w *World) SSHKey(p Principal) berth.ID {
 	return res.Out.(ops.AddKeyOut).ID
 }
 
-var idPattern = regexp.MustCompile(`^(srv|snap|key|act|akey|quo|pay)_[0-9a-f]{24}$`)
+var idPattern = regexp.MustCompile(`^(srv|snap|key|act|akey|quo|pay|pool|inv)_[0-9a-f]{24}$`)
 
 // Subject makes an object of a principal of the kind that a prefix names.
 func (w *World) Subject(p Principal, prefix string) berth.ID {
@@ -72,6 +74,11 @@ func (w *World) Subject(p Principal, prefix string) berth.ID {
 		return res.Action
 	case berth.PrefixPayment:
 		return w.Paid(p)
+	case berth.PrefixPool:
+		return w.Pool(p)
+	case berth.PrefixInvitation:
+		owner := w.Principal()
+		return w.Invite(owner, w.Pool(owner), p, "user")
 	case berth.PrefixAPIKey:
 		res := w.Must(p.Creds, "mint_api_key", nil)
 		return res.Out.(ops.APIKeyView).ID
@@ -91,7 +98,8 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 	if op.Name == "withdraw" {
 		w.Paid(p)
 	}
-	for name, v := range args {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(args))) { // a pool before its member
+		v := args[name]
 		text, ok := v.(string)
 		switch {
 		case ok && idPattern.MatchString(text):
@@ -104,6 +112,10 @@ func (w *World) Example(p Principal, op *ops.Operation) Args {
 			}
 		case op.Name == "login" && name == "email":
 			args[name] = w.registered(args["password"])
+		case name == "account_id":
+			args[name] = string(w.Member(p, args["pool_id"]))
+		case name == "username" && args["pool_id"] != nil:
+			args[name] = w.Principal().Username
 		case name == "email":
 			args[name] = fmt.Sprintf("new-%d@example.com", w.next())
 		}

@@ -29,11 +29,12 @@ type Principal struct {
 func (w *World) Principal(changes ...func(*account.Principal, *account.APIKey)) Principal {
 	w.t.Helper()
 	now := w.Clock.Now()
-	p, err := account.NewEmailPrincipal(fmt.Sprintf("agent-%d@example.com", w.next()), account.Budget{}, now)
+	n := w.next()
+	p, err := account.NewEmailPrincipal(fmt.Sprintf("agent-%d@example.com", n), account.Budget{}, now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p.ServerLimit = 1000
+	p.ServerLimit, p.Username = 1000, fmt.Sprintf("agent-%d", n)
 	key, token, err := account.NewAPIKey(p.ID, "test", account.Budget{}, now)
 	if err != nil {
 		w.t.Fatal(err)

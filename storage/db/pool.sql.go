@@ -119,7 +119,7 @@ func (q *Queries) Invitation(ctx context.Context, id string) (PoolMember, error)
 }
 
 const invitations = `-- name: Invitations :many
-SELECT id, pool, principal, role, invited_by, invited, joined FROM pool_members WHERE principal = $1 AND joined = 0 ORDER BY id DESC
+SELECT id, pool, principal, role, invited_by, invited, joined FROM pool_members WHERE principal = $1 AND joined = 0 ORDER BY id DESC LIMIT 200
 `
 
 func (q *Queries) Invitations(ctx context.Context, principal string) ([]PoolMember, error) {
@@ -314,6 +314,20 @@ func (q *Queries) PoolsJoined(ctx context.Context, principal string) ([]Pool, er
 		return nil, err
 	}
 	return items, nil
+}
+
+const returnServers = `-- name: ReturnServers :exec
+UPDATE servers SET pool = 'pool_' || substr(owner, 6) WHERE pool = $1 AND owner = $2
+`
+
+type ReturnServersParams struct {
+	Pool  string
+	Owner string
+}
+
+func (q *Queries) ReturnServers(ctx context.Context, arg ReturnServersParams) error {
+	_, err := q.db.ExecContext(ctx, returnServers, arg.Pool, arg.Owner)
+	return err
 }
 
 const updateMember = `-- name: UpdateMember :execrows

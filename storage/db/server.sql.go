@@ -9,6 +9,24 @@ import (
 	"context"
 )
 
+const countPoolServers = `-- name: CountPoolServers :one
+SELECT COUNT(*) FROM servers
+WHERE pool = $1 AND status NOT IN ('destroyed', 'error')
+    AND (contract = $2 OR $2 = '')
+`
+
+type CountPoolServersParams struct {
+	Pool     string
+	Contract string
+}
+
+func (q *Queries) CountPoolServers(ctx context.Context, arg CountPoolServersParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countPoolServers, arg.Pool, arg.Contract)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const countServers = `-- name: CountServers :one
 SELECT COUNT(*) FROM servers
 WHERE owner = $1 AND status NOT IN ('destroying', 'destroyed', 'error')
@@ -269,18 +287,25 @@ func (q *Queries) LiveServers(ctx context.Context, arg LiveServersParams) ([]Ser
 const poolServers = `-- name: PoolServers :many
 SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
 WHERE pool = $1 AND status NOT IN ('destroyed', 'error')
-    AND (id < $2 OR $2 = '')
-ORDER BY id DESC LIMIT $3
+    AND (contract = $2 OR $2 = '')
+    AND (id < $3 OR $3 = '')
+ORDER BY id DESC LIMIT $4
 `
 
 type PoolServersParams struct {
-	Pool  string
-	After string
-	Max   int32
+	Pool     string
+	Contract string
+	After    string
+	Max      int32
 }
 
 func (q *Queries) PoolServers(ctx context.Context, arg PoolServersParams) ([]Server, error) {
-	rows, err := q.db.QueryContext(ctx, poolServers, arg.Pool, arg.After, arg.Max)
+	rows, err := q.db.QueryContext(ctx, poolServers,
+		arg.Pool,
+		arg.Contract,
+		arg.After,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}

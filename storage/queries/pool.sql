@@ -27,6 +27,9 @@ DELETE FROM pool_members WHERE pool = $1;
 -- name: MovePoolServers :exec
 UPDATE servers SET pool = 'pool_' || substr(owner, 6) WHERE pool = $1;
 
+-- name: ReturnServers :exec
+UPDATE servers SET pool = 'pool_' || substr(owner, 6) WHERE pool = $1 AND owner = $2;
+
 -- name: Member :one
 SELECT * FROM pool_members WHERE pool = $1 AND principal = $2;
 
@@ -37,7 +40,7 @@ SELECT * FROM pool_members WHERE id = $1;
 SELECT * FROM pool_members WHERE pool = $1 ORDER BY id;
 
 -- name: Invitations :many
-SELECT * FROM pool_members WHERE principal = $1 AND joined = 0 ORDER BY id DESC;
+SELECT * FROM pool_members WHERE principal = $1 AND joined = 0 ORDER BY id DESC LIMIT 200;
 
 -- name: InsertMember :exec
 INSERT INTO pool_members (id, pool, principal, role, invited_by, invited, joined) VALUES ($1, $2, $3, $4, $5, $6, $7);

@@ -17,8 +17,14 @@ ORDER BY id DESC LIMIT sqlc.arg(max);
 -- name: PoolServers :many
 SELECT * FROM servers
 WHERE pool = sqlc.arg(pool) AND status NOT IN ('destroyed', 'error')
+    AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '')
     AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
 ORDER BY id DESC LIMIT sqlc.arg(max);
+
+-- name: CountPoolServers :one
+SELECT COUNT(*) FROM servers
+WHERE pool = sqlc.arg(pool) AND status NOT IN ('destroyed', 'error')
+    AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '');
 
 -- name: CountServers :one
 SELECT COUNT(*) FROM servers
