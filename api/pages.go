@@ -82,10 +82,14 @@ func (a *API) home(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	base := a.base(r)
-	a.write(w, http.StatusOK, map[string]string{
+	bases := map[string]string{}
+	for _, c := range a.links() {
+		bases[c.Name] = base + c.Base
+	}
+	a.write(w, http.StatusOK, map[string]any{
 		"name": "Berth", "version": a.Version, "description": "Servers for software agents.",
 		"openapi": base + "/openapi.json", "llms": base + "/llms.txt", "docs": base + "/docs",
-		"mcp": base + "/mcp", "mcp_sse": base + "/sse", "api": base + "/v1",
+		"mcp": base + "/mcp", "mcp_sse": base + "/sse", "api": base + "/v1", "contracts": bases,
 	})
 }
 
