@@ -24,7 +24,7 @@ type Rental struct {
 // Leases are a price list's terms for the kinds of leases beside prepaid
 // minutes.
 type Leases struct {
-	Rentals         []Rental      `yaml:"rentals"`          // the durations on offer, shortest first
+	Rentals         []Rental      `yaml:"rentals"`          // the durations on offer, shortest first; none: nothing is rented by the day
 	Grace           time.Duration `yaml:"grace"`            // from the suspension of an hourly server to its end
 	Deposit         time.Duration `yaml:"deposit"`          // the time that a deposit covers where no amount is given
 	BackupRetention time.Duration `yaml:"backup_retention"` // how long backups are kept
@@ -33,7 +33,7 @@ type Leases struct {
 // HourPrice is what the first hour of a size costs, with the create fee. Its
 // error is berth.UnknownSize.
 func (l *PriceList) HourPrice(t account.Tariff, size string) (Price, error) {
-	s, err := l.Size(size)
+	s, err := l.NewSize(size)
 	if err != nil {
 		return Price{}, err
 	}
@@ -47,7 +47,7 @@ func (l *PriceList) HourPrice(t account.Tariff, size string) (Price, error) {
 // Errors are berth.UnknownSize, and berth.InvalidInput that names the offered
 // durations.
 func (l *PriceList) RentPrice(t account.Tariff, size string, days int) (Price, error) {
-	s, err := l.Size(size)
+	s, err := l.NewSize(size)
 	if err != nil {
 		return Price{}, err
 	}
@@ -84,6 +84,34 @@ func (l *PriceList) rent(b *bill, t account.Tariff, s Size, days int) error {
 	return nil
 }
 
+// RentalPrice is what a size costs for an offered duration, without the create
+// fee, rounded up to the micro-dollar.
+type RentalPrice struct {
+	Days   int          `json:"days" example:"7"`
+	Price  berth.Micros `json:"price"`
+	PerDay berth.Micros `json:"per_day"`
+}
+
+// RentalPrices are what a size costs for each offered duration, shortest first.
+// Its error is berth.UnknownSize.
+func (l *PriceList) RentalPrices(t account.Tariff, size string) ([]RentalPrice, error) {
+	s, err := l.Size(size)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]RentalPrice, len(l.Leases.Rentals))
+	for i, r := range l.Leases.Rentals {
+		day, err := l.rentRate(t, s, r.Days)
+		if err != nil {
+			return nil, err
+		}
+		day.Mul(day, big.NewRat(24, 1))
+		whole := new(big.Rat).Mul(day, big.NewRat(int64(r.Days), 1))
+		list[i] = RentalPrice{Days: r.Days, Price: ceiling(whole), PerDay: ceiling(day)}
+	}
+	return list, nil
+}
+
 // RentRate is what an hour of a size costs within an offered duration, rounded
 // down: what an unused hour of it is worth. Errors are as for RentPrice.
 func (l *PriceList) RentRate(t account.Tariff, size string, days int) (berth.Micros, error) {
@@ -114,6 +142,9 @@ func (l *PriceList) rentRate(t account.Tariff, s Size, days int) (*big.Rat, erro
 		}
 		return rate, nil
 	}
+	if len(offered) == 0 {
+		return nil, invalid("days", "servers are not rented by the day here")
+	}
 	return nil, invalid("days", "%d is none of the offered durations: %s", days, strings.Join(offered, ", "))
 }
 
@@ -121,7 +152,7 @@ func (l *PriceList) rentRate(t account.Tariff, s Size, days int) (*big.Rat, erro
 // and the deposit itself, which for an amount of zero is what the price list
 // says. Errors are berth.UnknownSize and berth.InvalidInput.
 func (l *PriceList) DepositPrice(t account.Tariff, size string, deposit berth.Micros) (Price, error) {
-	s, err := l.Size(size)
+	s, err := l.NewSize(size)
 	if err != nil {
 		return Price{}, err
 	}
@@ -168,9 +199,7 @@ func (l *PriceList) ResizeDepositPrice(t account.Tariff, rate berth.Micros, to s
 
 // create adds the create fee, which is nothing under account.Cost.
 func (b *bill) create(t account.Tariff, s Size) {
-	if t != account.Cost {
-		b.fee("create fee", s.CreateFee)
-	}
+	b.fee("create fee", s.Fee(t))
 }
 
 // deposit is the price of the bill and a deposit.
@@ -221,21 +250,24 @@ func Lasts(rate, amount berth.Micros) time.Duration {
 	return time.Duration(seconds.Int64()) * time.Second
 }
 
-// link checks the terms of leases: the longest discount leaves the provider's
-// cost of every size covered.
-func (l *Leases) link(path string, sizes []Size) (problems []error) {
+// discount is the largest that a duration brings, in percent.
+func (l Leases) discount() (most int) {
+	for _, r := range l.Rentals {
+		most = max(most, r.Discount)
+	}
+	return most
+}
+
+// link checks the terms of leases.
+func (l Leases) link(path string) (problems []error) {
 	const year = 365 * 24 * time.Hour
-	problems = wanted(path+".rentals", len(l.Rentals) > 0 && len(l.Rentals) <= 20, "one to twenty durations")
+	problems = wanted(path+".rentals", len(l.Rentals) <= 20, "at most twenty durations")
 	last := 0
 	for i, r := range l.Rentals {
 		at := fmt.Sprintf("%s.rentals[%d]", path, i)
 		problems = append(problems, wanted(at+".days", r.Days > last && r.Days <= 365, "a number from 1 to 365, larger than the one before")...)
 		problems = append(problems, wanted(at+".discount", r.Discount >= 0 && r.Discount < 100, "a percentage from 0 to 99")...)
 		last = r.Days
-		for _, s := range sizes {
-			price := s.Hourly * berth.Micros(100-r.Discount) / 100
-			problems = append(problems, covers(at+" of "+s.Slug, price, s.Machine.HourlyCost)...)
-		}
 	}
 	for _, d := range []struct {
 		name        string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -19,6 +20,7 @@ import (
 const (
 	maxCatalog = 1 << 20
 	maxPrice   = 1000 * berth.Dollar
+	maxMargin  = 1000 // percent
 )
 
 const anAmount = "an amount from 0 to 1000"
@@ -39,8 +41,8 @@ func DefaultCatalog() *Catalog {
 
 // LoadCatalog reads a catalog of at most 1 MiB from YAML. It refuses unknown
 // fields, amounts that are not quoted, slugs given twice, references to what is
-// not there, and prices below the provider's cost; the error lists all that is
-// wrong with an otherwise readable file.
+// not there, and prices below the provider's cost and their list's margin; the
+// error lists all that is wrong with an otherwise readable file.
 func LoadCatalog(r io.Reader) (*Catalog, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxCatalog+1))
 	if err != nil {
@@ -101,19 +103,15 @@ func (c *Catalog) link() (problems []error) {
 	problems = append(problems, checkSlugs("images", c.Images)...)
 	problems = append(problems, checkSlugs("machines", c.Machines)...)
 	for _, r := range c.Regions {
-		problems = append(problems, wanted("regions."+r.Slug, r.Name != "" && r.Provider != "", "name and provider")...)
+		problems = append(problems, r.link()...)
 	}
 	for _, i := range c.Images {
 		problems = append(problems, wanted("images."+i.Slug, i.Name != "" && i.Provider != "", "name and provider")...)
 	}
-	if _, err := find(c.Images, c.DefaultImage, berth.UnknownImage, "image"); err != nil {
-		problems = append(problems, fmt.Errorf("default_image: %w", err))
-	}
 	for _, m := range c.Machines {
-		ok := m.VCPUs > 0 && m.MemoryMB > 0 && m.DiskGB > 0 && m.HourlyCost > 0
-		problems = append(problems, wanted("machines."+m.Slug, ok, "vcpus, memory_mb, disk_gb and hourly_cost above zero")...)
+		problems = append(problems, m.link()...)
 	}
-	problems = append(problems, wanted("snapshot_gb_day_cost", c.SnapshotGBDayCost > 0, "an amount above zero")...)
+	problems = append(problems, wanted("snapshot_gb_day_cost", c.SnapshotGBDayCost > 0 && c.SnapshotGBDayCost <= maxPrice, "an amount above zero, at most 1000")...)
 	ok := c.QuoteLifetime >= time.Second && c.QuoteLifetime <= 24*time.Hour
 	problems = append(problems, wanted("quote_lifetime", ok, "a duration from 1s to 24h")...)
 	problems = append(problems, c.TopUp.link()...)
@@ -126,8 +124,10 @@ func (c *Catalog) link() (problems []error) {
 		}
 		problems = append(problems, c.Prices[k].link(path, c)...)
 	}
-	if len(c.Prices) > len(Contracts) {
-		problems = append(problems, fmt.Errorf("price_lists: only %v are known", Contracts))
+	for k := range c.Prices {
+		if !slices.Contains(Contracts, k) {
+			problems = append(problems, fmt.Errorf("price_lists.%s: is not known; there are %v", k, Contracts))
+		}
 	}
 	return problems
 }
@@ -156,44 +156,9 @@ func (l *Limits) link() (problems []error) {
 	return problems
 }
 
-// link checks a price list against what things cost, and finds its machines.
-func (l *PriceList) link(path string, c *Catalog) (problems []error) {
-	l.catalog = c
-	problems = append(problems, wanted(path+".servers", l.Servers >= 1 && l.Servers <= 10_000, "a number from 1 to 10000")...)
-	problems = append(problems, wanted(path+".per_minute", l.PerMinute >= 0 && l.PerMinute <= 1_000_000, "a number from 0 to 1000000")...)
-	problems = append(problems, checkSlugs(path+".sizes", l.Sizes)...)
-	for i := range l.Sizes {
-		problems = append(problems, l.Sizes[i].link(path+".sizes.", c)...)
-	}
-	problems = append(problems, covers(path+".snapshot_gb_day", l.SnapshotGBDay, c.SnapshotGBDayCost)...)
-	ok := l.FreeRetention >= 0 && l.FreeRetention <= 365*24*time.Hour
-	problems = append(problems, wanted(path+".free_retention", ok, "a duration from 0s to 8760h")...)
-	problems = append(problems, l.Leases.link(path+".leases", l.Sizes)...)
-	for _, fee := range fees {
-		amount, ok := l.Fees[fee]
-		problems = append(problems, wanted(path+".fees."+string(fee), ok && amount >= 0 && amount <= maxPrice, anAmount)...)
-	}
-	if len(l.Fees) > len(fees) {
-		problems = append(problems, fmt.Errorf("%s.fees: only %v are known", path, fees))
-	}
-	return problems
-}
-
-// link checks a size and finds its machine.
-func (s *Size) link(path string, c *Catalog) (problems []error) {
-	path += s.Slug
-	machine, err := find(c.Machines, s.MachineSlug, berth.UnknownSize, "machine")
-	if err != nil {
-		return append(problems, fmt.Errorf("%s.machine: %w", path, err))
-	}
-	s.Machine = machine
-	problems = append(problems, wanted(path+".create_fee", s.CreateFee >= 0 && s.CreateFee <= maxPrice, anAmount)...)
-	return append(problems, covers(path+".hourly", s.Hourly, machine.HourlyCost)...)
-}
-
 // checkSlugs refuses an empty list, a slug given twice and one of odd
 // characters.
-func checkSlugs[T slugged](path string, things []T) (problems []error) {
+func checkSlugs[T entry](path string, things []T) (problems []error) {
 	problems = wanted(path, len(things) > 0, "at least one entry")
 	seen := make(map[string]bool, len(things))
 	for i, thing := range things {
@@ -208,12 +173,24 @@ func checkSlugs[T slugged](path string, things []T) (problems []error) {
 	return problems
 }
 
-// covers refuses a price below what the provider takes, and an absurd one.
-func covers(path string, price, cost berth.Micros) []error {
-	if price < cost {
-		return []error{fmt.Errorf("%s: the price %s is below the provider's cost %s", path, price, cost)}
+// covers refuses a price that, less a discount in percent, lies below what the
+// provider takes and a margin in percent; and an absurd one.
+func covers(path string, price, cost berth.Micros, discount, margin int) []error {
+	if price < 0 || price > maxPrice || cost > maxPrice {
+		return wanted(path, false, anAmount)
 	}
-	return wanted(path, price <= maxPrice, anAmount)
+	// In hundredths of a micro-dollar everything is whole.
+	if price*berth.Micros(100-discount) >= cost*berth.Micros(100+margin) {
+		return nil
+	}
+	less, more := "", ""
+	if discount > 0 {
+		less = fmt.Sprintf(" less %d percent", discount)
+	}
+	if margin > 0 {
+		more = fmt.Sprintf(" and its margin of %d percent", margin)
+	}
+	return []error{fmt.Errorf("%s: the price %s%s is below the provider's cost %s%s", path, price, less, cost, more)}
 }
 
 // wanted is the problem that something is missing or out of bounds, unless ok.

@@ -20,7 +20,7 @@ const maxSnapshotBytes = 1_000_000 * bytesPerGB
 // fee and the hourly rate × minutes / 60. Under account.Cost it is what the
 // provider takes. Errors are berth.UnknownSize and berth.InvalidInput.
 func (l *PriceList) CreatePrice(t account.Tariff, size string, minutes int) (Price, error) {
-	s, err := l.Size(size)
+	s, err := l.NewSize(size)
 	if err != nil {
 		return Price{}, err
 	}

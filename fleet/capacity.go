@@ -92,42 +92,44 @@ func (f *Fleet) refreshCatalog(ctx context.Context) error {
 	f.capacity.mu.Lock()
 	defer f.capacity.mu.Unlock()
 	f.capacity.catalog = &c
-	for _, k := range billing.Contracts {
-		for _, size := range f.prices(k).Sizes {
-			f.tellCost(ctx, k, size, c)
-		}
+	for _, s := range c.Sizes {
+		f.tellCost(ctx, s)
 	}
 	return nil
 }
 
 // tellCost tells the operator, once, of a machine that costs more than the
-// price list says. The caller holds the lock.
-func (f *Fleet) tellCost(ctx context.Context, k billing.Contract, size billing.Size, c provider.Catalog) {
-	m, name := size.Machine, string(k)+"/"+size.Slug
-	cost, known := cost(c, m.Slug)
-	if !known || cost <= m.HourlyCost || f.capacity.told[name] == cost {
-		return
+// catalog says, and which sizes are not sold therefore. The caller holds the
+// lock.
+func (f *Fleet) tellCost(ctx context.Context, s provider.Size) {
+	m, err := f.Catalog.Machine(s.Slug)
+	if err != nil || s.Hourly <= m.HourlyCost || f.capacity.told[s.Slug] == s.Hourly {
+		return // nothing is made of it, or all is well, or known
 	}
 	if f.capacity.told == nil {
 		f.capacity.told = map[string]berth.Micros{}
 	}
-	f.capacity.told[name] = cost
-	level, what := slog.LevelWarn, "a size costs more than the price list says: its margin is smaller"
-	if cost > size.Hourly {
-		level, what = slog.LevelError, "a size costs more than its price: it is not sold until the price list is corrected"
+	f.capacity.told[s.Slug] = s.Hourly
+	level, what := slog.LevelWarn, "a machine costs more than the catalog says: its margin is smaller"
+	unsold := f.belowCost(s)
+	if len(unsold) > 0 {
+		level, what = slog.LevelError, "a machine costs more than its price: sizes are not sold until the catalog is corrected"
 	}
-	f.Log.Log(ctx, level, what, slog.String("size", name), slog.String("machine", m.Slug),
-		slog.Any("listed_cost", m.HourlyCost), slog.Any("cost", cost), slog.Any("price", size.Hourly))
+	f.Log.Log(ctx, level, what, slog.String("machine", s.Slug), slog.Any("listed_cost", m.HourlyCost),
+		slog.Any("cost", s.Hourly), slog.String("not_sold", strings.Join(unsold, ", ")))
 }
 
-// cost is what a machine costs per hour now.
-func cost(c provider.Catalog, machine string) (berth.Micros, bool) {
-	for _, s := range c.Sizes {
-		if s.Slug == machine {
-			return s.Hourly, true
+// belowCost are the sizes of all contracts whose price does not cover what their
+// machine costs now.
+func (f *Fleet) belowCost(s provider.Size) (names []string) {
+	for _, k := range billing.Contracts {
+		for _, size := range f.prices(k).Sizes {
+			if size.MachineSlug == s.Slug && size.Hourly < s.Hourly {
+				names = append(names, string(k)+"/"+size.Slug)
+			}
 		}
 	}
-	return 0, false
+	return names
 }
 
 // refreshAccount looks at the account: every hour while all is well, else every
@@ -186,7 +188,7 @@ func (f *Fleet) checkCapacity(list *billing.PriceList, size billing.Size, region
 	case c.account.Standing == provider.Locked:
 		return berth.Errorf(berth.Unavailable, "no servers can be made at present").
 			Hinted("Servers that are there are not affected. Tell the operator that the provider's account is locked.")
-	case c.account.Full(), !c.full.IsZero() && f.Now().Sub(c.full) < refusalAge:
+	case f.full():
 		e := berth.Errorf(berth.OutOfCapacity, "this deployment has as many servers as it can have").
 			Hinted("Destroy one that is not needed, try again later, or tell the operator.")
 		e.RetryAfter = refusalAge
@@ -194,7 +196,42 @@ func (f *Fleet) checkCapacity(list *billing.PriceList, size billing.Size, region
 	case c.catalog == nil || f.deliverable(size, region, t):
 		return nil
 	}
-	return outOfCapacity(size.Slug, region.Slug, f.regionsWith(size, t), f.sizesIn(list, region, t))
+	return outOfCapacity(size.Slug, list.RegionName(region.Slug), f.regionsWith(list, size, t), f.sizesIn(list, region, t))
+}
+
+// full tells whether the account's limit is reached, or refused a machine just
+// now. The caller holds the lock.
+func (f *Fleet) full() bool {
+	c := &f.capacity
+	return c.account.Full() || !c.full.IsZero() && f.Now().Sub(c.full) < refusalAge
+}
+
+// Stock tells what can be delivered now.
+type Stock struct {
+	fleet  *Fleet
+	tariff account.Tariff
+	known  bool // the provider's catalog was read
+	none   bool // nothing can be made at all
+}
+
+// Stock is what can be delivered now under a tariff.
+func (f *Fleet) Stock(t account.Tariff) Stock {
+	c := &f.capacity
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stock{fleet: f, tariff: t, known: c.catalog != nil, none: c.account.Standing == provider.Locked || f.full()}
+}
+
+// Has tells whether a server of a size can be made in a region. It is not known
+// until the provider's catalog was read once.
+func (s Stock) Has(size billing.Size, region billing.Region) (has, known bool) {
+	if !s.known {
+		return false, false
+	}
+	c := &s.fleet.capacity
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !s.none && s.fleet.deliverable(size, region, s.tariff), true
 }
 
 // deliverable tells whether the provider has a size in a region, and at a cost
@@ -214,19 +251,19 @@ func (f *Fleet) deliverable(size billing.Size, region billing.Region, t account.
 	})
 }
 
-// regionsWith are the catalog's regions where a size is to be had.
-func (f *Fleet) regionsWith(size billing.Size, t account.Tariff) (slugs []string) {
-	for _, r := range f.Catalog.Regions {
-		if f.deliverable(size, r, t) {
-			slugs = append(slugs, r.Slug)
+// regionsWith are the list's regions where a size is to be had.
+func (f *Fleet) regionsWith(list *billing.PriceList, size billing.Size, t account.Tariff) (names []string) {
+	for _, r := range billing.Listed(list.Regions) {
+		if f.deliverable(size, r.Region, t) {
+			names = append(names, r.Slug)
 		}
 	}
-	return slugs
+	return names
 }
 
-// sizesIn are the catalog's sizes that are to be had in a region.
+// sizesIn are the list's sizes for new servers that are to be had in a region.
 func (f *Fleet) sizesIn(list *billing.PriceList, region billing.Region, t account.Tariff) (slugs []string) {
-	for _, s := range list.Sizes {
+	for _, s := range billing.Listed(list.NewSizes()) {
 		if f.deliverable(s, region, t) {
 			slugs = append(slugs, s.Slug)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"berth"
 	"berth/account"
+	"berth/billing"
 	"berth/fleet"
 	"berth/fleet/fleettest"
 	"berth/provider"
@@ -67,8 +68,17 @@ func TestCapacity(t *testing.T) {
 			alter: func(c *fleettest.Cloud) { alterSize(c, "s-1vcpu-1gb", func(s *provider.Size) { s.Hourly = 8_000 }) },
 		},
 		"it costs more, within the margin": {
-			alter: func(c *fleettest.Cloud) { alterSize(c, "s-1vcpu-1gb", func(s *provider.Size) { s.Hourly = 15_000 }) },
+			alter: func(c *fleettest.Cloud) { alterSize(c, "s-1vcpu-1gb", func(s *provider.Size) { s.Hourly = 8_931 }) },
 			log:   "level=WARN",
+		},
+		"it costs more than its price in other contracts": {
+			alter: func(c *fleettest.Cloud) { alterSize(c, "s-1vcpu-1gb", func(s *provider.Size) { s.Hourly = 14_500 }) },
+			log:   `not_sold="instances/s-1vcpu-1gb, rentals/s-1vcpu-1gb"`,
+		},
+		"it costs more than its price in its own contract": {
+			alter: func(c *fleettest.Cloud) { alterSize(c, "s-1vcpu-1gb", func(s *provider.Size) { s.Hourly = 14_950 }) },
+			order: func(o *fleet.CreateOrder) { o.Contract, o.Size, o.Region = billing.Hourly, "vc2-1c-1gb", "ams" },
+			code:  berth.OutOfCapacity, hint: "To be had are: in ams the sizes vc2-1c-2gb.", log: "hourly/vc2-1c-1gb",
 		},
 		"it costs more than its price": {
 			alter: func(c *fleettest.Cloud) { alterSize(c, "s-1vcpu-1gb", func(s *provider.Size) { s.Hourly = 15_001 }) },
@@ -133,6 +143,45 @@ func TestCapacity(t *testing.T) {
 				t.Errorf("the refusal cost %+v, was %+v", s.balance(), before)
 			}
 		})
+	}
+}
+
+// TestStock: what can be delivered is unknown until the provider's catalog was
+// read, and nothing while the account is full.
+func TestStock(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	l := s.fleet.Catalog.Prices[billing.Native]
+	large, err := l.Size("large")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(region string) (bool, bool) {
+		r, err := l.Region(region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.fleet.Stock(account.Retail).Has(large, r)
+	}
+	if has, known := has("nyc1"); has || known {
+		t.Errorf("before anything was read: %v, %v", has, known)
+	}
+	if err := s.fleet.Refresh(bg); err != nil {
+		t.Fatal(err)
+	}
+	for region, want := range map[string]bool{"nyc1": true, "ams3": false, "fra1": false} {
+		if has, known := has(region); has != want || !known {
+			t.Errorf("%s: %v, %v", region, has, known)
+		}
+	}
+	s.cloud.Fail(fleettest.Create, fleettest.Fault{Kind: provider.Limit})
+	_, a, err := s.create(s.order())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mustEnd(a.ID, fleet.ActionFailed)
+	if has, known := has("nyc1"); has || !known {
+		t.Errorf("while the account is full: %v, %v", has, known)
 	}
 }
 

@@ -31,13 +31,15 @@ type SizesOut struct {
 
 // SizeView is a size with its prices under the caller's tariff.
 type SizeView struct {
-	Slug      string       `json:"slug" example:"small"`
-	VCPUs     int          `json:"vcpus"`
-	MemoryMB  int          `json:"memory_mb"`
-	DiskGB    int          `json:"disk_gb"`
-	CreateFee berth.Micros `json:"create_fee"`
-	Hourly    berth.Micros `json:"hourly"`
-	PerMinute string       `json:"per_minute" example:"0.00025" doc:"Exact, or cut to ten decimals; a purchase rounds up once, at its total."`
+	Slug       string       `json:"slug" example:"small"`
+	Name       string       `json:"name,omitempty"`
+	VCPUs      int          `json:"vcpus"`
+	MemoryMB   int          `json:"memory_mb"`
+	DiskGB     int          `json:"disk_gb"`
+	CreateFee  berth.Micros `json:"create_fee"`
+	Hourly     berth.Micros `json:"hourly"`
+	PerMinute  string       `json:"per_minute" example:"0.00025" doc:"Exact, or cut to ten decimals; a purchase rounds up once, at its total."`
+	ResizeOnly bool         `json:"resize_only,omitempty" doc:"A new server can't have it."`
 }
 
 // ImagesOut is what list_images answers.
@@ -100,23 +102,23 @@ func (s *System) addCatalog() {
 	})
 }
 
-func (s *System) listRegions(context.Context, Rx, *Request, None) (RegionsOut, error) {
+// prices is the price list of the contract that a call came through.
+func (s *System) prices(r *Request) *billing.PriceList { return s.catalog.Prices[r.Contract] }
+
+func (s *System) listRegions(_ context.Context, _ Rx, r *Request, _ None) (RegionsOut, error) {
 	var out RegionsOut
-	for _, r := range s.catalog.Regions {
-		out.Regions = append(out.Regions, RegionView{Slug: r.Slug, Name: r.Name})
+	for _, sold := range billing.Listed(s.prices(r).Regions) {
+		out.Regions = append(out.Regions, RegionView{Slug: sold.Slug, Name: sold.Region.Name})
 	}
 	return out, nil
 }
 
 func (s *System) listSizes(_ context.Context, _ Rx, r *Request, _ None) (SizesOut, error) {
 	out := SizesOut{Currency: "USD"}
-	for _, z := range s.catalog.Prices[billing.Native].Sizes {
+	for _, z := range billing.Listed(s.prices(r).Sizes) {
 		v := SizeView{
-			Slug: z.Slug, VCPUs: z.Machine.VCPUs, MemoryMB: z.Machine.MemoryMB, DiskGB: z.Machine.DiskGB,
-			CreateFee: z.CreateFee, Hourly: z.Rate(r.Principal.Tariff),
-		}
-		if r.Principal.Tariff == account.Cost {
-			v.CreateFee = 0
+			Slug: z.Slug, Name: z.Name, VCPUs: z.Machine.VCPUs, MemoryMB: z.Machine.MemoryMB, DiskGB: z.Machine.DiskGB,
+			CreateFee: z.Fee(r.Principal.Tariff), Hourly: z.Rate(r.Principal.Tariff), ResizeOnly: z.ResizeOnly,
 		}
 		v.PerMinute = perMinute(v.Hourly)
 		out.Sizes = append(out.Sizes, v)
@@ -133,16 +135,17 @@ func perMinute(hourly berth.Micros) string {
 	return rate.FloatString(10)
 }
 
-func (s *System) listImages(context.Context, Rx, *Request, None) (ImagesOut, error) {
+func (s *System) listImages(_ context.Context, _ Rx, r *Request, _ None) (ImagesOut, error) {
 	var out ImagesOut
-	for _, i := range s.catalog.Images {
-		out.Images = append(out.Images, ImageView{Slug: i.Slug, Name: i.Name, Default: i.Slug == s.catalog.DefaultImage})
+	l := s.prices(r)
+	for _, sold := range billing.Listed(l.Images) {
+		out.Images = append(out.Images, ImageView{Slug: sold.Slug, Name: sold.Image.Name, Default: sold.Slug == l.DefaultImage()})
 	}
 	return out, nil
 }
 
 func (s *System) snapshotPricing(_ context.Context, _ Rx, r *Request, _ None) (SnapshotPricingOut, error) {
-	l := s.catalog.Prices[billing.Native]
+	l := s.prices(r)
 	out := SnapshotPricingOut{
 		PerGBDay: l.SnapshotGBDay, Minimum: l.Fees[billing.FeeMinimum],
 		FreeHours: int(l.FreeRetention.Hours()), MaxDays: s.catalog.Limits.RetentionDays, Currency: "USD",
@@ -153,16 +156,16 @@ func (s *System) snapshotPricing(_ context.Context, _ Rx, r *Request, _ None) (S
 	return out, nil
 }
 
-// choices are the catalog's closed lists, for the schemas.
+// choices are what the native contract lists, for the schemas.
 func choices(c *billing.Catalog) Choices {
-	out := Choices{}
-	for _, r := range c.Regions {
+	l, out := c.Prices[billing.Native], Choices{}
+	for _, r := range billing.Listed(l.Regions) {
 		out["region"] = append(out["region"], r.Slug)
 	}
-	for _, i := range c.Images {
+	for _, i := range billing.Listed(l.Images) {
 		out["image"] = append(out["image"], i.Slug)
 	}
-	for _, z := range c.Prices[billing.Native].Sizes {
+	for _, z := range billing.Listed(l.Sizes) {
 		out["size"] = append(out["size"], z.Slug)
 	}
 	return out

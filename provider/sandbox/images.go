@@ -73,6 +73,7 @@ func distributions() []imageRow {
 		row(129211873, "ubuntu-22-04-x64", "Ubuntu", "22.04 (LTS) x64"),
 		row(159651797, "debian-12-x64", "Debian", "12 x64"),
 		row(194000013, "debian-13-x64", "Debian", "13 x64"),
+		row(169513126, "fedora-41-x64", "Fedora", "41 x64"),
 	}
 }
 
