@@ -4,181 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"berth"
 	"berth/account"
 	"berth/billing"
 	"berth/provider"
 )
-
-// CreateOrder asks for a server.
-type CreateOrder struct {
-	Owner     account.Principal
-	Contract  billing.Contract
-	Pool      berth.ID // empty: the owner's own
-	Label     string   // empty: one is made from the server's id
-	Size      string
-	Region    string
-	Image     string       // empty: the catalog's default; with Snapshot it has no effect
-	Period    Period       // empty: Minute
-	Minutes   int          // for the period Minute
-	Days      int          // for the period Day: an offered duration
-	Deposit   berth.Micros // for the period Deposit; zero: what the price list says
-	Keys      []berth.ID   // duplicates count once
-	Snapshot  berth.ID     // restore from it
-	UserData  string       // cloud-init data, run as root on first boot
-	AutoRenew bool
-}
-
-// parts are the things that an order names.
-type parts struct {
-	size     billing.Size
-	region   billing.Region
-	image    string // the catalog's slug
-	snapshot Snapshot
-	keys     []Key
-}
-
-// PlanCreate tells whether the order can be carried out and what it costs.
-// Errors are *berth.Error: InvalidInput, UnknownSize, UnknownRegion,
-// UnknownImage, SnapshotTooLarge, OutOfCapacity, LimitReached, Conflict,
-// NotFound, TooLarge.
-func (f *Fleet) PlanCreate(ctx context.Context, rx Rx, o CreateOrder) (billing.Price, error) {
-	p, err := f.resolve(ctx, rx, o)
-	if err != nil {
-		return billing.Price{}, err
-	}
-	price, err := f.createPrice(o)
-	if err != nil {
-		return billing.Price{}, err
-	}
-	if err := f.checkUserData(ctx, rx, o, p); err != nil {
-		return billing.Price{}, err
-	}
-	if err := f.checkCapacity(f.prices(o.Contract), p.size, p.region, o.Owner.Tariff); err != nil {
-		return billing.Price{}, err
-	}
-	return price, f.checkServerLimit(ctx, rx, o)
-}
-
-// resolve finds what an order names.
-func (f *Fleet) resolve(ctx context.Context, rx Rx, o CreateOrder) (p parts, err error) {
-	if o.Label != "" {
-		if err := f.Catalog.Limits.CheckLabel(o.Label); err != nil {
-			return parts{}, err
-		}
-	}
-	list := f.prices(o.Contract)
-	if p.size, err = list.Size(o.Size); err != nil {
-		return parts{}, err
-	}
-	if p.region, err = list.Region(o.Region); err != nil {
-		return parts{}, err
-	}
-	if o.Snapshot == "" {
-		image, err := list.Image(o.Image)
-		if err != nil {
-			return parts{}, err
-		}
-		p.image = image.Slug
-	} else {
-		if p.snapshot, err = f.checkRestorable(ctx, rx, list, o.Owner.ID, o.Snapshot, p.region.Slug, p.size); err != nil {
-			return parts{}, err
-		}
-		p.image = p.snapshot.Image
-	}
-	p.keys, err = f.ownKeys(ctx, rx, o.Owner.ID, o.Keys)
-	return p, err
-}
-
-// ownKeys are the owner's keys with those ids, each once.
-func (f *Fleet) ownKeys(ctx context.Context, rx Rx, owner berth.ID, ids []berth.ID) ([]Key, error) {
-	ids = unique(ids)
-	if most := f.Catalog.Limits.KeysPerServer; len(ids) > most {
-		return nil, invalid("ssh_key_ids", "%d keys are more than the %d that a server can have", len(ids), most)
-	}
-	var keys []Key
-	for _, id := range ids {
-		k, err := rx.Key(ctx, id)
-		foreign := err == nil && k.Owner != owner
-		if foreign || isNotFound(err) {
-			return nil, missing("SSH key", id, foreign)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read key %s: %w", id, err)
-		}
-		keys = append(keys, k)
-	}
-	return keys, nil
-}
-
-// unique is ids without repetitions, in their order.
-func unique(ids []berth.ID) []berth.ID {
-	out := make([]berth.ID, 0, len(ids))
-	for _, id := range ids {
-		if !slices.Contains(out, id) {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// checkUserData refuses first-boot data that the provider would not take
-// together with Berth's own. The managed key may not exist yet; all of them
-// have the same size.
-func (f *Fleet) checkUserData(ctx context.Context, rx Rx, o CreateOrder, p parts) error {
-	if o.UserData == "" {
-		return nil
-	}
-	if most := f.Catalog.Limits.UserDataBytes; len(o.UserData) > most {
-		return berth.Errorf(berth.TooLarge, "user_data of %d bytes is more than %d", len(o.UserData), most).
-			Hinted("Fetch larger files from a script.")
-	}
-	managed, err := rx.ManagedKey(ctx, o.Owner.ID)
-	if isNotFound(err) {
-		_, managed.PublicKey, err = newKeyPair(managedComment)
-	}
-	if err != nil {
-		return fmt.Errorf("read the managed key: %w", err)
-	}
-	boot := provider.Boot{
-		Hostname: sampleHostname, AuthorizedKeys: keyLines(managed, p.keys), UserData: []byte(o.UserData),
-	}
-	if err := boot.Check(); err != nil {
-		return bootError(err, boot.Room())
-	}
-	return nil
-}
-
-// sampleHostname is as long as the longest hostname of a server.
-var sampleHostname = strings.Repeat("h", 63)
-
-// keyLines are the authorized_keys lines of a server.
-func keyLines(managed account.ManagedKey, keys []Key) []string {
-	lines := []string{managed.PublicKey}
-	for _, k := range keys {
-		lines = append(lines, k.PublicKey)
-	}
-	return lines
-}
-
-// checkServerLimit refuses a server more than the principal may have.
-func (f *Fleet) checkServerLimit(ctx context.Context, rx Rx, o CreateOrder) error {
-	limit := cmp.Or(o.Owner.ServerLimit, f.prices(o.Contract).Servers)
-	n, err := rx.CountServers(ctx, o.Owner.ID, o.Contract)
-	if err != nil {
-		return fmt.Errorf("count servers: %w", err)
-	}
-	if n >= limit {
-		return berth.Errorf(berth.LimitReached, "%d servers are live, and %d is the limit", n, limit).
-			Hinted("Destroy one first, or ask the operator to raise the limit.")
-	}
-	return nil
-}
 
 // createInput is what a create keeps in its action.
 type createInput struct {
@@ -222,7 +54,7 @@ func (f *Fleet) Create(ctx context.Context, tx Tx, o CreateOrder, price billing.
 // newServer is the row of a server that was ordered.
 func (f *Fleet) newServer(o CreateOrder, p parts, price billing.Price) (Server, error) {
 	now := f.Now()
-	secrets, hostKey, err := f.newSecrets(o.UserData)
+	secrets, hostKey, err := f.newSecrets(p.userData)
 	if err != nil {
 		return Server{}, err
 	}
@@ -233,9 +65,9 @@ func (f *Fleet) newServer(o CreateOrder, p parts, price billing.Price) (Server, 
 	s := Server{
 		ID: berth.NewID(berth.PrefixServer, now), Owner: o.Owner.ID, Contract: o.Contract, Label: o.Label, Status: Provisioning,
 		Pool: cmp.Or(o.Pool, account.DefaultPool(o.Owner.ID)), DiskGB: p.size.Machine.DiskGB,
-		Region: p.region.Slug, Size: p.size.Slug, Image: p.image, Snapshot: o.Snapshot, Keys: unique(o.Keys),
+		Region: p.region.Slug, Size: p.size.Slug, Image: p.image, Snapshot: o.Snapshot, Keys: keyIDs(p.keys), Forwards: o.Forwards,
 		Lease:   lease,
-		HostKey: hostKey, Secrets: secrets, CustomBoot: o.UserData != "" || o.Snapshot != "", Created: now,
+		HostKey: hostKey, Secrets: secrets, CustomBoot: p.userData != "" || o.Snapshot != "", Created: now,
 	}
 	if s.Label == "" {
 		s.Label = "server-" + s.ID.Hex()[18:]
@@ -380,7 +212,7 @@ func (f *Fleet) spec(ctx context.Context, w work) (provider.Spec, error) {
 	}
 	boot, err := provider.Boot{
 		Hostname: hostname(s), HostKeyPEM: []byte(secrets.HostKeyPEM), RootPassword: secrets.RootPassword,
-		AuthorizedKeys: in.Keys, UserData: []byte(secrets.UserData),
+		AuthorizedKeys: in.Keys, UserData: []byte(secrets.UserData), Forwards: s.Forwards,
 	}.Encode()
 	if err != nil {
 		return provider.Spec{}, err
@@ -461,19 +293,4 @@ func bootLimit(p Pace, w work) time.Duration {
 		return p.Restore
 	}
 	return p.Change
-}
-
-// hostname is the server's label as a hostname.
-func hostname(s Server) string {
-	name := strings.Map(func(r rune) rune {
-		if r == '_' || r == '.' {
-			return '-'
-		}
-		return unicode.ToLower(r)
-	}, s.Label)
-	name = strings.Trim(name[:min(len(name), len(sampleHostname))], "-")
-	if name == "" {
-		return "server-" + s.ID.Hex()
-	}
-	return name
 }

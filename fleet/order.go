@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"berth"
 	"berth/account"
 	"berth/billing"
-	"berth/provider"
 )
 
 // Buyer is who asks for something and pays for it, and the contract that it is
@@ -202,14 +200,4 @@ func mustJSON(v any) json.RawMessage {
 		panic(fmt.Sprintf("fleet: write %T: %v", v, err))
 	}
 	return b
-}
-
-// bootError is a refusal of first-boot data in terms of the caller's input.
-func bootError(err error, room int) error {
-	var e *provider.Error
-	if !errors.As(err, &e) || e.Kind != provider.Invalid {
-		return fmt.Errorf("check the first-boot data: %w", err)
-	}
-	return invalid("user_data", "%s", e.Message).
-		Hinted("%d bytes are left for user data beside what the server itself needs. Fetch larger files from a script.", room)
 }
