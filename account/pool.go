@@ -113,8 +113,8 @@ func DefaultPool(principal berth.ID) berth.ID {
 // *berth.Error with the code berth.NotFound.
 type PoolRx interface {
 	Pool(ctx context.Context, id berth.ID) (Pool, error)
-	// Pools are those that a principal owns, newest first, then those that it is
-	// an authorized member of, in the order in which it was invited, latest first.
+	// Pools are those that a principal owns, then those that it is an authorized
+	// member of, each newest first.
 	Pools(ctx context.Context, principal berth.ID) ([]Pool, error)
 	Member(ctx context.Context, pool, principal berth.ID) (Member, error)
 	Invitation(ctx context.Context, id berth.ID) (Member, error)

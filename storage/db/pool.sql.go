@@ -279,9 +279,9 @@ func (q *Queries) Pools(ctx context.Context, owner string) ([]Pool, error) {
 }
 
 const poolsJoined = `-- name: PoolsJoined :many
-SELECT pools.id, pools.owner, pools.name, pools.description, pools.settings, pools.is_default, pools.created, pools.updated FROM pool_members JOIN pools ON pools.id = pool_members.pool
-WHERE pool_members.principal = $1 AND pool_members.joined > 0
-ORDER BY pool_members.id DESC
+SELECT id, owner, name, description, settings, is_default, created, updated FROM pools
+WHERE id IN (SELECT pool_members.pool FROM pool_members WHERE pool_members.principal = $1 AND pool_members.joined > 0)
+ORDER BY id DESC
 `
 
 func (q *Queries) PoolsJoined(ctx context.Context, principal string) ([]Pool, error) {

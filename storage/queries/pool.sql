@@ -5,9 +5,9 @@ SELECT * FROM pools WHERE id = $1;
 SELECT * FROM pools WHERE owner = $1 ORDER BY id DESC;
 
 -- name: PoolsJoined :many
-SELECT pools.* FROM pool_members JOIN pools ON pools.id = pool_members.pool
-WHERE pool_members.principal = $1 AND pool_members.joined > 0
-ORDER BY pool_members.id DESC;
+SELECT * FROM pools
+WHERE id IN (SELECT pool_members.pool FROM pool_members WHERE pool_members.principal = $1 AND pool_members.joined > 0)
+ORDER BY id DESC;
 
 -- name: InsertPool :exec
 INSERT INTO pools (id, owner, name, description, settings, is_default, created, updated)
