@@ -220,6 +220,10 @@ func always[In any](role account.Role) func(In) account.Role {
 	return func(In) account.Role { return role }
 }
 
+// SubjectKinds are the prefixes of the ids that its subject may have; none where
+// it has no subject.
+func (o *Operation) SubjectKinds() []string { return o.subjectKinds }
+
 // nouns are what the kinds of subjects are called.
 var nouns = map[string]string{
 	berth.PrefixServer: "server", berth.PrefixSnapshot: "snapshot", berth.PrefixKey: "SSH key", berth.PrefixAction: "action",
