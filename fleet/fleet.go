@@ -271,6 +271,7 @@ type Tx interface {
 // ServerFilter chooses servers of one owner.
 type ServerFilter struct {
 	All      bool             // also those that have ended
+	Failed   bool             // also those that failed, until they are destroyed
 	Contract billing.Contract // only those that were bought through it; empty for all
 	After    berth.ID
 	Limit    int // 1 to 200
@@ -279,6 +280,7 @@ type ServerFilter struct {
 // SnapshotFilter chooses snapshots of one owner.
 type SnapshotFilter struct {
 	All      bool             // also those deleted, expired or failed
+	Since    time.Time        // also those of these whose retention ended later; zero for none
 	Contract billing.Contract // only those of servers that were bought through it; empty for all
 	Class    SnapshotClass    // empty for all
 	After    berth.ID

@@ -219,9 +219,13 @@ func (f *Fleet) DeleteSnapshot(ctx context.Context, tx Tx, sn Snapshot) (Action,
 	return f.dropSnapshot(ctx, tx, sn, SnapshotDeleted)
 }
 
-// dropSnapshot ends a snapshot's row with a status, and starts removing it.
+// dropSnapshot ends a snapshot's row with a status, and starts removing it. Its
+// retention ends now, if it has not before.
 func (f *Fleet) dropSnapshot(ctx context.Context, tx Tx, sn Snapshot, as SnapshotStatus) (Action, error) {
 	sn.Status = as
+	if now := f.Now(); sn.ExpiresAt.After(now) {
+		sn.ExpiresAt = now
+	}
 	if err := tx.UpdateSnapshot(ctx, sn); err != nil {
 		return Action{}, fmt.Errorf("update snapshot: %w", err)
 	}

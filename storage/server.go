@@ -31,9 +31,12 @@ func (rx *Rx) Servers(ctx context.Context, owner berth.ID, q fleet.ServerFilter)
 	}
 	p := db.ServersParams{Owner: string(owner), Contract: string(q.Contract), After: string(q.After), Max: most}
 	var rows []db.Server
-	if q.All {
+	switch {
+	case q.All:
 		rows, err = rx.q.Servers(ctx, p)
-	} else {
+	case q.Failed:
+		rows, err = rx.q.ServersLeft(ctx, db.ServersLeftParams(p))
+	default:
 		rows, err = rx.q.ServersOwnedLive(ctx, db.ServersOwnedLiveParams(p))
 	}
 	return all(rows, err, toServer)

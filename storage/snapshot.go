@@ -25,9 +25,14 @@ func (rx *Rx) Snapshots(ctx context.Context, owner berth.ID, q fleet.SnapshotFil
 	}
 	p := db.SnapshotsParams{Owner: string(owner), Contract: string(q.Contract), Class: string(q.Class), After: string(q.After), Max: most}
 	var rows []db.Snapshot
-	if q.All {
+	switch {
+	case q.All:
 		rows, err = rx.q.Snapshots(ctx, p)
-	} else {
+	case !q.Since.IsZero():
+		rows, err = rx.q.SnapshotsSince(ctx, db.SnapshotsSinceParams{
+			Owner: p.Owner, Since: toMicros(q.Since), Contract: p.Contract, Class: p.Class, After: p.After, Max: most,
+		})
+	default:
 		rows, err = rx.q.SnapshotsKept(ctx, db.SnapshotsKeptParams(p))
 	}
 	return all(rows, err, toSnapshot)

@@ -574,6 +574,87 @@ func (q *Queries) Servers(ctx context.Context, arg ServersParams) ([]Server, err
 	return items, nil
 }
 
+const serversLeft = `-- name: ServersLeft :many
+SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
+WHERE owner = $1 AND status <> 'destroyed'
+    AND (contract = $2 OR $2 = '')
+    AND (id < $3 OR $3 = '')
+ORDER BY id DESC LIMIT $4
+`
+
+type ServersLeftParams struct {
+	Owner    string
+	Contract string
+	After    string
+	Max      int32
+}
+
+func (q *Queries) ServersLeft(ctx context.Context, arg ServersLeftParams) ([]Server, error) {
+	rows, err := q.db.QueryContext(ctx, serversLeft,
+		arg.Owner,
+		arg.Contract,
+		arg.After,
+		arg.Max,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Server
+	for rows.Next() {
+		var i Server
+		if err := rows.Scan(
+			&i.ID,
+			&i.Owner,
+			&i.Label,
+			&i.Status,
+			&i.Region,
+			&i.Size,
+			&i.Image,
+			&i.Snapshot,
+			&i.Keys,
+			&i.Rate,
+			&i.PaidUntil,
+			&i.Period,
+			&i.Renews,
+			&i.Renewal,
+			&i.Refundable,
+			&i.Bought,
+			&i.DueAt,
+			&i.Charge,
+			&i.Price,
+			&i.MachineID,
+			&i.Addr,
+			&i.SshPort,
+			&i.HostKey,
+			&i.Secrets,
+			&i.CustomBoot,
+			&i.Reason,
+			&i.Created,
+			&i.Delivered,
+			&i.Ended,
+			&i.Deposit,
+			&i.Metered,
+			&i.MeteredFrom,
+			&i.GraceUntil,
+			&i.Contract,
+			&i.Pool,
+			&i.DiskGb,
+			&i.Forwards,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const serversOwnedLive = `-- name: ServersOwnedLive :many
 SELECT id, owner, label, status, region, size, image, snapshot, keys, rate, paid_until, period, renews, renewal, refundable, bought, due_at, charge, price, machine_id, addr, ssh_port, host_key, secrets, custom_boot, reason, created, delivered, ended, deposit, metered, metered_from, grace_until, contract, pool, disk_gb, forwards FROM servers
 WHERE owner = $1 AND status NOT IN ('destroyed', 'error')

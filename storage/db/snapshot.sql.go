@@ -253,6 +253,69 @@ func (q *Queries) SnapshotsKept(ctx context.Context, arg SnapshotsKeptParams) ([
 	return items, nil
 }
 
+const snapshotsSince = `-- name: SnapshotsSince :many
+SELECT id, owner, server, name, status, region, size, image, provider_id, bytes, min_disk_gb, created, expires_at, class, contract FROM snapshots
+WHERE owner = $1 AND (status IN ('pending', 'available') OR expires_at > $2)
+    AND (contract = $3 OR $3 = '') AND (class = $4 OR $4 = '')
+    AND (id < $5 OR $5 = '')
+ORDER BY id DESC LIMIT $6
+`
+
+type SnapshotsSinceParams struct {
+	Owner    string
+	Since    int64
+	Contract string
+	Class    string
+	After    string
+	Max      int32
+}
+
+func (q *Queries) SnapshotsSince(ctx context.Context, arg SnapshotsSinceParams) ([]Snapshot, error) {
+	rows, err := q.db.QueryContext(ctx, snapshotsSince,
+		arg.Owner,
+		arg.Since,
+		arg.Contract,
+		arg.Class,
+		arg.After,
+		arg.Max,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Snapshot
+	for rows.Next() {
+		var i Snapshot
+		if err := rows.Scan(
+			&i.ID,
+			&i.Owner,
+			&i.Server,
+			&i.Name,
+			&i.Status,
+			&i.Region,
+			&i.Size,
+			&i.Image,
+			&i.ProviderID,
+			&i.Bytes,
+			&i.MinDiskGb,
+			&i.Created,
+			&i.ExpiresAt,
+			&i.Class,
+			&i.Contract,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateSnapshot = `-- name: UpdateSnapshot :execrows
 UPDATE snapshots SET
     owner = $2, server = $3, name = $4, status = $5, region = $6, size = $7, image = $8,

@@ -14,6 +14,13 @@ WHERE owner = sqlc.arg(owner) AND status NOT IN ('destroyed', 'error')
     AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
 ORDER BY id DESC LIMIT sqlc.arg(max);
 
+-- name: ServersLeft :many
+SELECT * FROM servers
+WHERE owner = sqlc.arg(owner) AND status <> 'destroyed'
+    AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '')
+    AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
 -- name: PoolServers :many
 SELECT * FROM servers
 WHERE pool = sqlc.arg(pool) AND status NOT IN ('destroyed', 'error')

@@ -15,6 +15,14 @@ WHERE owner = sqlc.arg(owner) AND status IN ('pending', 'available')
     AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
 ORDER BY id DESC LIMIT sqlc.arg(max);
 
+-- Those whose retention ends after a time, whatever became of them.
+-- name: SnapshotsSince :many
+SELECT * FROM snapshots
+WHERE owner = sqlc.arg(owner) AND (status IN ('pending', 'available') OR expires_at > sqlc.arg(since))
+    AND (contract = sqlc.arg(contract) OR sqlc.arg(contract) = '') AND (class = sqlc.arg(class) OR sqlc.arg(class) = '')
+    AND (id < sqlc.arg(after) OR sqlc.arg(after) = '')
+ORDER BY id DESC LIMIT sqlc.arg(max);
+
 -- name: DueSnapshots :many
 SELECT * FROM snapshots
 WHERE status IN ('available', 'error') AND expires_at > 0 AND expires_at <= sqlc.arg(now)

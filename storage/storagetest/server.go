@@ -113,6 +113,8 @@ func serverLists(s suite) {
 	}{
 		"live":      {fleet.ServerFilter{Limit: 200}, []int{6, 5, 3, 1, 0}},
 		"all":       {fleet.ServerFilter{All: true, Limit: 200}, []int{6, 5, 4, 3, 2, 1, 0}},
+		"left":      {fleet.ServerFilter{Failed: true, Limit: 200}, []int{6, 5, 4, 3, 1, 0}},
+		"next left": {fleet.ServerFilter{Failed: true, After: own[5].ID, Limit: 2}, []int{4, 3}},
 		"newest":    {fleet.ServerFilter{Limit: 2}, []int{6, 5}},
 		"next live": {fleet.ServerFilter{After: own[5].ID, Limit: 2}, []int{3, 1}},
 		"next":      {fleet.ServerFilter{All: true, After: own[5].ID, Limit: 2}, []int{4, 3}},

@@ -71,6 +71,7 @@ func snapshotLists(s suite) {
 		"kept":      {fleet.SnapshotFilter{Limit: 200}, []fleet.Snapshot{own[5], own[1], own[0]}},
 		"all":       {fleet.SnapshotFilter{All: true, Limit: 4}, []fleet.Snapshot{own[5], own[4], own[3], own[2]}},
 		"next kept": {fleet.SnapshotFilter{After: own[5].ID, Limit: 1}, []fleet.Snapshot{own[1]}},
+		"since":     {fleet.SnapshotFilter{Since: at(97), Limit: 9}, []fleet.Snapshot{own[5], own[2], own[1], own[0]}},
 		"next":      {fleet.SnapshotFilter{All: true, After: own[2].ID, Limit: 9}, []fleet.Snapshot{own[1], own[0]}},
 	} {
 		fetch(s, name, tt.want, func(rx ops.Rx) ([]fleet.Snapshot, error) { return rx.Snapshots(ctx, owner, tt.filter) })
