@@ -83,6 +83,19 @@ func (x *Exchange) Terms(rail string) (map[string]any, error) {
 // What is no id is nobody's.
 func (x *Exchange) ID(prefix, name string) string { return prefix + "_" + x.Request.PathValue(name) }
 
+// Text is a text in the request's JSON object, which need not be valid; empty
+// where there is none.
+func (x *Exchange) Text(name string) string {
+	text, _ := x.body[name].(string)
+	return text
+}
+
+// AdmitLogin counts the request as one of the few that an address may make in a
+// minute to become, or be told, who it is.
+func (x *Exchange) AdmitLogin() error {
+	return x.api.System.AdmitLogin(x.Context(), x.api.origin(x.Request).Address)
+}
+
 // Body reads the request's JSON object by a form.
 func Body[T any](x *Exchange, form ops.Form[T]) (T, error) { return form.Read(x.body) }
 

@@ -10,10 +10,6 @@ import (
 	"berth/billing"
 )
 
-// authPerMinute is how often one address may register or log in. There is no
-// limit per account: whoever knows an e-mail address could lock its owner out.
-const authPerMinute = 10
-
 // RegisterIn is the input of register.
 type RegisterIn struct {
 	Email    string `json:"email" minLength:"3" maxLength:"254"`
@@ -78,7 +74,7 @@ func (s *System) addLogin() {
 }
 
 func (s *System) register(ctx context.Context, r *Request, in RegisterIn) (SessionOut, error) {
-	if err := s.Admit(ctx, "auth "+r.Address, authPerMinute); err != nil {
+	if err := s.AdmitLogin(ctx, r.Address); err != nil {
 		return SessionOut{}, err
 	}
 	p, err := account.NewEmailPrincipal(in.Email, account.Budget{}, s.now())
@@ -123,7 +119,7 @@ func (s *System) enrol(ctx context.Context, tx Tx, p account.Principal, hash str
 }
 
 func (s *System) login(ctx context.Context, r *Request, in LoginIn) (SessionOut, error) {
-	if err := s.Admit(ctx, "auth "+r.Address, authPerMinute); err != nil {
+	if err := s.AdmitLogin(ctx, r.Address); err != nil {
 		return SessionOut{}, err
 	}
 	var (

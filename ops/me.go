@@ -178,7 +178,7 @@ func (s *System) newPassword(ctx context.Context, r *Request, in UpdateMeIn) (c 
 	if r.Key.Budget != (account.Budget{}) {
 		return c, berth.Errorf(berth.Forbidden, "a key with a spending cap changes no password").Hinted("log in, and use the access token")
 	}
-	if err := s.Admit(ctx, "password "+string(r.Principal.ID), authPerMinute); err != nil {
+	if err := s.Admit(ctx, "password "+string(r.Principal.ID), loginsPerMinute); err != nil {
 		return c, err
 	}
 	err = s.store.Read(ctx, func(rx Rx) (err error) {

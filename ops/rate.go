@@ -33,3 +33,14 @@ func (s *System) Admit(ctx context.Context, name string, perMinute int) error {
 	e.RetryAfter = minute.Add(time.Minute).Sub(now)
 	return e.Hinted("wait until the next minute, and longer each time that you are refused again")
 }
+
+// loginsPerMinute is how often one address may register, log in, or ask who it
+// is where that counts as either. There is no limit per account: whoever knows an
+// e-mail address could lock its owner out.
+const loginsPerMinute = 10
+
+// AdmitLogin counts a try of an address to become or to be somebody, and refuses
+// it with berth.RateLimited beyond the limit, which all such tries share.
+func (s *System) AdmitLogin(ctx context.Context, address string) error {
+	return s.Admit(ctx, "auth "+address, loginsPerMinute)
+}
