@@ -23,11 +23,11 @@ type Envelope struct {
 
 // The envelope's schemas, as fronts show them beside an operation's input.
 var envelopeSchemas = map[string]*huma.Schema{
-	"idempotency_key": bounded(&huma.Schema{Type: huma.TypeString, Description: "A retry with the same key is done once."}, 1, maxKey),
+	"idempotency_key": bounded(&huma.Schema{Type: huma.TypeString, Description: "The same key is done once."}, 1, maxKey),
 	"quote_id":        bounded(&huma.Schema{Type: huma.TypeString, Description: "Honour this quote's price."}, 1, 64),
 	"wait_seconds": {
 		Type: huma.TypeInteger, Minimum: number(0), Maximum: number(MaxWait.Seconds()),
-		Description: "Answer by then, with the action if it still runs.",
+		Description: "Answer by then; the work goes on.",
 	},
 }
 

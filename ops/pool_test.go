@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"berth"
 	"berth/account"
@@ -131,10 +132,11 @@ func TestPoolLists(t *testing.T) {
 	owner, member, invited := w.Principal(), w.Principal(), w.Principal()
 	pool := w.Pool(owner)
 	w.Join(owner, pool, member, "admin")
+	w.Clock.Advance(time.Second)
 	w.Invite(member, pool, invited, "user")
 	args := with(smallForAnHour, "pool_id", string(pool))
 	first := w.Must(owner.Creds, "create_server", args).Out.(ops.CreateServerOut).ID
-	w.Clock.Advance(1e9)
+	w.Clock.Advance(time.Second)
 	second := w.Must(member.Creds, "create_server", args).Out.(ops.CreateServerOut).ID
 	w.Settle()
 	out := w.Must(member.Creds, "get_pool", opstest.Args{"pool_id": string(pool)}).Out.(ops.PoolOut)
