@@ -19,8 +19,9 @@ import (
 type QuoteIn struct {
 	Operation  string `json:"operation,omitempty" enum:"create_server,extend,resize_server,rebuild_server,power_server,snapshot,add_ssh_key" default:"create_server"`
 	ID         string `json:"id,omitempty" subject:"srv,snap" maxLength:"64" doc:"The server or snapshot, where the operation has one."`
-	Size       string `json:"size,omitempty" catalog:"size" maxLength:"64"`
-	Region     string `json:"region,omitempty" catalog:"region" maxLength:"64"`
+	Size       string `json:"size,omitempty" catalog:"size" more:"list_offers" maxLength:"64"`
+	Region     string `json:"region,omitempty" catalog:"region" more:"list_offers" maxLength:"64"`
+	OfferID    string `json:"offer_id,omitempty" maxLength:"64" doc:"Instead of size and region."`
 	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64"`
 	Minutes    int    `json:"minutes,omitempty" minimum:"1" maximum:"527040"`
 	Days       int    `json:"days,omitempty" minimum:"1" maximum:"365"`
@@ -151,18 +152,12 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 	kind := berth.ID(in.ID).Prefix()
 	switch in.Operation {
 	case "create_server":
-		switch "" {
-		case in.Size:
-			return Plan{}, wrongField("size", "is required for create_server")
-		case in.Region:
-			return Plan{}, wrongField("region", "is required for create_server")
-		}
 		lease := LeaseIn{Lease: in.Lease, Deposit: in.Deposit}
 		if lease.Days = in.Days; in.Lease != "days" {
 			lease.Days = 0
 		}
 		return s.planCreate(ctx, rx, r, CreateServerIn{
-			LeaseIn: lease, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
+			LeaseIn: lease, Size: in.Size, Region: in.Region, OfferID: in.OfferID, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
 		})
 	case "add_ssh_key":
 		return keyPlan(s.catalog.Prices[billing.Native].FeePrice(r.Principal.Tariff, billing.FeeKey)), nil

@@ -18,8 +18,9 @@ import (
 	"berth"
 )
 
-// Choices are the closed lists that a schema publishes for inputs tagged
-// catalog:"…": they follow the catalog, so they are not known to the types.
+// Choices are the lists that a schema publishes for inputs tagged catalog:"…":
+// they follow the catalog, so they are not known to the types. They are closed,
+// unless the input is also tagged more:"…" with the operation that shows more.
 type Choices map[string][]string
 
 // SchemaOf makes the JSON schema of a Go type, with every reference inlined so
@@ -97,7 +98,12 @@ func publish(t reflect.Type, s *huma.Schema, choices Choices) *huma.Schema {
 			p.Format = ""
 		}
 		p.PatternDescription = "" // no keyword of JSON schema: it is for our own messages
-		if list := choices[f.Tag.Get("catalog")]; len(list) > 0 {
+		list, more := choices[f.Tag.Get("catalog")], f.Tag.Get("more")
+		switch {
+		case len(list) == 0:
+		case more != "":
+			p.Description = strings.TrimSpace(strings.Join(list, ", ") + ", or as " + more + " shows. " + p.Description)
+		default:
 			p.MinLength, p.MaxLength = nil, nil // the list says it all
 			p.Enum = make([]any, len(list))
 			for i, v := range list {
@@ -184,6 +190,9 @@ func (o *Operation) bind(args map[string]any) (any, error) {
 	fields := complaints(o.checked, args)
 	if len(fields) == 0 {
 		in, err := o.decode(args)
+		if whole, ok := in.(interface{ check() error }); ok && err == nil {
+			return in, whole.check() // what the schema can't say
+		}
 		if err == nil {
 			return in, nil
 		}
@@ -224,8 +233,12 @@ func complaints(s *huma.Schema, values map[string]any) []berth.Field {
 		}
 	}
 	slices.SortFunc(fields, func(a, b berth.Field) int { return strings.Compare(a.Name+a.Reason, b.Name+b.Reason) })
-	return fields
+	return fields[:min(len(fields), maxComplaints)]
 }
+
+// maxComplaints bounds what is said of one input: each of a thousand elements of
+// a list can be wrong.
+const maxComplaints = 10
 
 // complaint is what huma found, about the input that it is about: a missing one
 // stands in huma's words alone.
@@ -317,11 +330,11 @@ func coerce(s *huma.Schema, v any) any {
 			if strings.HasPrefix(list, "[") && json.Unmarshal([]byte(list), &many) == nil {
 				return many
 			}
-			return []any{list}
+			return []any{coerce(s.Items, list)}
 		case []string:
 			many := make([]any, len(list))
 			for i, e := range list {
-				many[i] = e
+				many[i] = coerce(s.Items, e)
 			}
 			return many
 		}

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -75,8 +76,9 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 	case v.Delivered.IsZero(): // its time has not begun
 		left = v.Lease.Bought
 	}
+	list := s.catalog.Prices[cmp.Or(v.Contract, billing.Native)] // shows its own names
 	out := ServerView{
-		ID: v.ID, Label: v.Label, Status: v.Status, Region: v.Region, Size: v.Size, Image: v.Image, SnapshotID: v.Snapshot,
+		ID: v.ID, Label: v.Label, Status: v.Status, Region: list.RegionName(v.Region), Size: v.Size, Image: list.ImageName(v.Image), SnapshotID: v.Snapshot,
 		PoolID: v.Pool, HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews, LeaseView: viewLease(v, s.now()), Note: leaseNote(v),
 		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
 		CreatedAt: stamp(v.Created), Error: v.Reason,
@@ -106,8 +108,9 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // CreateServerIn is the input of create_server.
 type CreateServerIn struct {
-	Size    string `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
-	Region  string `json:"region" catalog:"region" minLength:"1" maxLength:"64"`
+	Size    string `json:"size,omitempty" catalog:"size" more:"list_offers" maxLength:"64"`
+	Region  string `json:"region,omitempty" catalog:"region" more:"list_offers" maxLength:"64"`
+	OfferID string `json:"offer_id,omitempty" maxLength:"64" doc:"From list_offers, instead of size and region."`
 	Image   string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default ubuntu-24-04-x64."`
 	Minutes int    `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
 	LeaseIn
@@ -169,7 +172,7 @@ func (in PowerIn) role() account.Role {
 // ResizeIn is the input of resize_server.
 type ResizeIn struct {
 	ServerIn
-	Size     string `json:"size" catalog:"size" minLength:"1" maxLength:"64"`
+	Size     string `json:"size" catalog:"size" more:"list_offers" minLength:"1" maxLength:"64"`
 	KeepDisk bool   `json:"keep_disk,omitempty" doc:"Change CPU and memory only, so that it can go back."`
 }
 
@@ -346,6 +349,10 @@ func (s *System) addServerWork() {
 }
 
 func (s *System) createOrder(r *Request, in CreateServerIn) (fleet.CreateOrder, error) {
+	in, err := s.chosen(r, in)
+	if err != nil {
+		return fleet.CreateOrder{}, err
+	}
 	keys := make([]berth.ID, len(in.SSHKeyIDs))
 	for i, k := range in.SSHKeyIDs {
 		keys[i] = berth.ID(k)

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"net/http"
@@ -33,7 +34,8 @@ func (s *System) viewSnapshot(v fleet.Snapshot) SnapshotView {
 		left = 0
 	}
 	return SnapshotView{
-		ID: v.ID, Name: v.Name, Status: v.Status, ServerID: v.Server, Region: v.Region,
+		ID: v.ID, Name: v.Name, Status: v.Status, ServerID: v.Server,
+		Region: s.catalog.Prices[cmp.Or(v.Contract, billing.Native)].RegionName(v.Region),
 		SizeGB: math.Round(float64(v.Bytes)/1e5) / 1e4, MinDiskGB: v.MinDiskGB,
 		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(left), Class: v.Class,
 	}

@@ -65,6 +65,7 @@ func New(o Options) *System {
 	}
 	s.table = NewTable(choices(o.Catalog))
 	s.addCatalog()
+	s.addOffers()
 	s.addMoney()
 	s.addWithdrawals()
 	s.addServers()
