@@ -190,6 +190,9 @@ func failures(op *ops.Operation, route ops.Route) map[int][]string {
 	for name := range op.Input.Properties {
 		codes = append(codes, inputFailures[name]...)
 	}
+	for _, kind := range op.SubjectKinds() {
+		codes = append(codes, sharedFailures[kind]...)
+	}
 	slices.Sort(codes)
 	out := map[int][]string{}
 	for _, c := range slices.Compact(codes) {
@@ -207,6 +210,18 @@ var inputFailures = map[string][]berth.Code{
 	"snapshot_id": {berth.NotFound, berth.SnapshotTooLarge},
 	"ssh_key_ids": {berth.NotFound},
 	"public_key":  {berth.LimitReached},
+	"pool_id":     {berth.NotFound, berth.Forbidden},
+	"username":    {berth.NotFound, berth.LimitReached},
+	"settings":    {berth.LimitReached},
+}
+
+// sharedFailures are the codes that come with a subject of that kind, which the
+// members of a pool share.
+var sharedFailures = map[string][]berth.Code{
+	berth.PrefixServer:     {berth.NotFound, berth.Forbidden},
+	berth.PrefixSnapshot:   {berth.NotFound, berth.Forbidden},
+	berth.PrefixPool:       {berth.NotFound, berth.Forbidden},
+	berth.PrefixInvitation: {berth.LimitReached},
 }
 
 func (a *API) openAPI(w http.ResponseWriter, r *http.Request) {

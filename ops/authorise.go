@@ -215,6 +215,22 @@ func (r *Request) member(ctx context.Context, rx Rx, id berth.ID, least account.
 	return role, there.needs(least, id)
 }
 
+// restorable refuses to restore a snapshot of another contract than the call's, as
+// if there were none. Whose it is, and whether it fits, the fleet checks.
+func (r *Request) restorable(ctx context.Context, rx Rx, id string) error {
+	if id == "" || r.sees() == "" {
+		return nil
+	}
+	v, err := rx.Snapshot(ctx, berth.ID(id))
+	if err == nil && r.reaches(v.Contract, v.ID) != nil {
+		return berth.Errorf(berth.NotFound, "there is no snapshot %.60s", id).Hinted("List yours for their ids.")
+	}
+	if err != nil && berth.CodeOf(err) == berth.NotFound {
+		return nil
+	}
+	return err
+}
+
 // always is the role of operations that need the same one for every input.
 func always[In any](role account.Role) func(In) account.Role {
 	return func(In) account.Role { return role }
