@@ -275,6 +275,10 @@ func TestForeignLooksUnknown(t *testing.T) {
 	places := []place{
 		{"create_server", buy, "snapshot_id", berth.PrefixSnapshot},
 		{"create_server", buy, "ssh_key_ids", berth.PrefixKey},
+		{"create_server", buy, "pool_id", berth.PrefixPool},
+		{"list_servers", opstest.Args{}, "pool_id", berth.PrefixPool},
+		{"list_actions", opstest.Args{}, "subject", berth.PrefixServer},
+		{"update_server", opstest.Args{"server_id": string(c.own[berth.PrefixServer])}, "pool_id", berth.PrefixPool},
 		{"create_server", buy, "", berth.PrefixQuote},
 		{"rebuild_server", opstest.Args{"server_id": string(c.own[berth.PrefixServer])}, "snapshot_id", berth.PrefixSnapshot},
 		{"quote", opstest.Args{"operation": "create_server", "size": "small", "region": "nyc1"}, "snapshot_id", berth.PrefixSnapshot},
@@ -325,20 +329,28 @@ func words(e *berth.Error, id berth.ID) string {
 func TestEverythingIsBounded(t *testing.T) {
 	for _, op := range opstest.New(t).System.Table().All() {
 		for name, s := range op.Input.Properties {
-			bounded := true
-			switch s.Type {
-			case huma.TypeString:
-				bounded = s.MaxLength != nil || len(s.Enum) > 0
-			case huma.TypeInteger, huma.TypeNumber:
-				bounded = s.Minimum != nil && s.Maximum != nil && *s.Maximum <= math.MaxInt64/2
-			case huma.TypeArray:
-				bounded = s.MaxItems != nil
-			case huma.TypeObject:
-				bounded = s.MaxProperties != nil
-			}
-			if !bounded {
+			if !bounded(s) {
 				t.Errorf("%s: %s has no bound", op.Name, name)
 			}
 		}
 	}
+}
+
+func bounded(s *huma.Schema) bool {
+	switch s.Type {
+	case huma.TypeString:
+		return s.MaxLength != nil || len(s.Enum) > 0
+	case huma.TypeInteger, huma.TypeNumber:
+		return s.Minimum != nil && s.Maximum != nil && *s.Maximum <= math.MaxInt64/2
+	case huma.TypeArray:
+		return s.MaxItems != nil && (s.Items.Type != huma.TypeObject || bounded(s.Items))
+	case huma.TypeObject:
+		for _, p := range s.Properties {
+			if !bounded(p) {
+				return false
+			}
+		}
+		return s.MaxProperties != nil || s.AdditionalProperties == false
+	}
+	return true
 }
