@@ -19,9 +19,9 @@ import (
 type QuoteIn struct {
 	Operation  string `json:"operation,omitempty" enum:"create_server,extend,resize_server,rebuild_server,power_server,snapshot,add_ssh_key" default:"create_server"`
 	ID         string `json:"id,omitempty" subject:"srv,snap" maxLength:"64" doc:"The server or snapshot, where the operation has one."`
-	Size       string `json:"size,omitempty" catalog:"size" more:"list_offers" maxLength:"64"`
-	Region     string `json:"region,omitempty" catalog:"region" more:"list_offers" maxLength:"64"`
-	OfferID    string `json:"offer_id,omitempty" maxLength:"64" doc:"Instead of size and region."`
+	Size       string `json:"size,omitempty" maxLength:"64"`
+	Region     string `json:"region,omitempty" maxLength:"64"`
+	OfferID    string `json:"offer_id,omitempty" maxLength:"64"`
 	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64"`
 	Minutes    int    `json:"minutes,omitempty" minimum:"1" maximum:"527040"`
 	Days       int    `json:"days,omitempty" minimum:"1" maximum:"365"`

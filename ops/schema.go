@@ -102,7 +102,7 @@ func publish(t reflect.Type, s *huma.Schema, choices Choices) *huma.Schema {
 		switch {
 		case len(list) == 0:
 		case more != "":
-			p.Description = strings.TrimSpace(strings.Join(list, ", ") + ", or as " + more + " shows. " + p.Description)
+			p.Description = strings.TrimSpace(strings.Join(list, ", ") + ", or see " + more + ". " + p.Description)
 		default:
 			p.MinLength, p.MaxLength = nil, nil // the list says it all
 			p.Enum = make([]any, len(list))

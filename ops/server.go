@@ -110,7 +110,7 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 type CreateServerIn struct {
 	Size    string `json:"size,omitempty" catalog:"size" more:"list_offers" maxLength:"64"`
 	Region  string `json:"region,omitempty" catalog:"region" more:"list_offers" maxLength:"64"`
-	OfferID string `json:"offer_id,omitempty" maxLength:"64" doc:"From list_offers, instead of size and region."`
+	OfferID string `json:"offer_id,omitempty" maxLength:"64" doc:"Instead of size and region."`
 	Image   string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default ubuntu-24-04-x64."`
 	Minutes int    `json:"minutes,omitempty" minimum:"1" maximum:"527040" default:"1" doc:"Prepaid minutes; they start when SSH answers."`
 	LeaseIn
