@@ -20,6 +20,7 @@ type SnapshotView struct {
 	Status        fleet.SnapshotStatus `json:"status" enum:"pending,available,deleted,expired,error"`
 	ServerID      berth.ID             `json:"server_id" doc:"What it was taken of."`
 	Region        string               `json:"region"`
+	Size          string               `json:"size" doc:"The server's, when it was taken."`
 	SizeGB        float64              `json:"size_gb" doc:"What is stored; retention is charged by it."`
 	MinDiskGB     int                  `json:"min_disk_gb" doc:"The smallest disk that it can be restored to."`
 	CreatedAt     time.Time            `json:"created_at"`
@@ -35,7 +36,7 @@ func (s *System) viewSnapshot(v fleet.Snapshot) SnapshotView {
 	}
 	return SnapshotView{
 		ID: v.ID, Name: v.Name, Status: v.Status, ServerID: v.Server,
-		Region: s.catalog.Prices[cmp.Or(v.Contract, billing.Native)].RegionName(v.Region),
+		Region: s.catalog.Prices[cmp.Or(v.Contract, billing.Native)].RegionName(v.Region), Size: v.Size,
 		SizeGB: math.Round(float64(v.Bytes)/1e5) / 1e4, MinDiskGB: v.MinDiskGB,
 		CreatedAt: stamp(v.Created), ExpiresAt: stamp(v.ExpiresAt), RemainingDays: daysLeft(left), Class: v.Class,
 	}
@@ -59,10 +60,11 @@ type SnapshotOut struct {
 
 // ListSnapshotsIn pages through snapshots.
 type ListSnapshotsIn struct {
-	All   bool   `json:"all,omitempty" doc:"Also those that have ended."`
-	Class string `json:"class,omitempty" enum:"snapshot,backup"`
-	After string `json:"after,omitempty" maxLength:"64" pattern:"^(snap_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
-	Limit int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
+	All    bool   `json:"all,omitempty" doc:"Also those that have ended."`
+	Recent bool   `json:"recent,omitempty" doc:"Also those whose retention ended in the last 24 hours."`
+	Class  string `json:"class,omitempty" enum:"snapshot,backup"`
+	After  string `json:"after,omitempty" maxLength:"64" pattern:"^(snap_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
+	Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
 
 // SnapshotsOut is what list_snapshots answers.
@@ -184,7 +186,13 @@ func (s *System) freshSnapshot(ctx context.Context, rx Rx, _ *Request, out Snaps
 }
 
 func (s *System) listSnapshots(ctx context.Context, rx Rx, r *Request, in ListSnapshotsIn) (SnapshotsOut, error) {
-	list, err := rx.Snapshots(ctx, r.Principal.ID, fleet.SnapshotFilter{All: in.All, Contract: r.sees(), Class: fleet.SnapshotClass(in.Class), After: berth.ID(in.After), Limit: in.Limit})
+	page := fleet.SnapshotFilter{
+		All: in.All, Contract: r.sees(), Class: fleet.SnapshotClass(in.Class), After: berth.ID(in.After), Limit: in.Limit,
+	}
+	if in.Recent {
+		page.Since = s.now().Add(-24 * time.Hour)
+	}
+	list, err := rx.Snapshots(ctx, r.Principal.ID, page)
 	out := SnapshotsOut{Snapshots: make([]SnapshotView, len(list))}
 	for i, snap := range list {
 		out.Snapshots[i] = s.viewSnapshot(snap)
