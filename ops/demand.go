@@ -95,12 +95,41 @@ func (t task) pricedFor(ctx context.Context, rx Rx, in any) (berth.Micros, error
 			return t.flatFee(), nil //nolint:nilerr // who has no business with it learns nothing of it
 		}
 	}
+	named, err := req.become(ctx, rx, in)
+	if err != nil {
+		return 0, err
+	}
+	private = private || named
 	plan, err := t.op.plan(ctx, rx, req, in)
 	var refusal *berth.Error
 	if errors.As(err, &refusal) && (private || refusal.Code == berth.NotFound) {
-		return t.flatFee(), nil
+		if fee := t.flatFee(); fee > 0 || !t.list().PayPerCall {
+			return fee, nil
+		}
 	}
 	return plan.Price.Total, err
+}
+
+// become makes nobody's request that of the owner of what an order names, and
+// tells whether it names anything: nobody else can place that order.
+func (r *Request) become(ctx context.Context, rx Rx, in any) (named bool, err error) {
+	order, ok := in.(interface{ names() []berth.ID })
+	if !ok {
+		return false, nil
+	}
+	for _, id := range order.names() {
+		owner, _, err := r.load(ctx, rx, id)
+		switch {
+		case err == nil:
+			named = true
+			if r.Principal, err = rx.Principal(ctx, owner); err != nil {
+				return named, err
+			}
+		case berth.CodeOf(err) != berth.NotFound:
+			return named, err
+		}
+	}
+	return named, nil
 }
 
 // flatFee is what a call costs whatever it is about, where a wallet pays for each

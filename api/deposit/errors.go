@@ -65,12 +65,13 @@ func refuse(h http.Header, e *berth.Error) (int, any) {
 	case e.Code == berth.NotFound && e.Foreign:
 		status, body.Error = http.StatusForbidden, failureText{"forbidden", "it belongs to a different wallet"}
 	}
-	if e.Hint != "" {
+	if e.Hint != "" && e.Payment == nil {
 		body.Error.Message += ": " + e.Hint
 	}
 	if e.Payment == nil {
 		return status, body
 	}
+	body.Error.Message += ": sign the payment that PAYMENT-REQUIRED asks for, and repeat the request with it as PAYMENT-SIGNATURE"
 	for _, c := range e.Payment.Challenges {
 		if c.Rail != "x402" {
 			continue
