@@ -294,21 +294,21 @@ func (f *Fleet) refundUnused(ctx context.Context, tx Tx, s Server) (berth.Micros
 	return amount, err
 }
 
-// paidFor is what the owner paid for a server so far, less refunds.
+// paidFor is what was paid for a server so far, by its renter and by others who
+// share it, less refunds.
 func paidFor(ctx context.Context, rx Rx, s Server) (sum berth.Micros, err error) {
 	const batch = 1000
-	account := billing.CustomerAccount(s.Owner)
 	for before := int64(0); ; {
-		page, err := rx.Entries(ctx, billing.Filter{Account: account, Ref: s.ID, Before: before, Limit: batch})
+		page, err := rx.Entries(ctx, billing.Filter{Ref: s.ID, Before: before, Limit: batch})
 		if err != nil {
 			return 0, fmt.Errorf("read what was paid for %s: %w", s.ID, err)
 		}
 		for _, e := range page {
 			moved := e.Kind == billing.Direct || e.Kind == billing.Post
 			switch {
-			case moved && e.Debit == account:
+			case moved && e.Credit == billing.Revenue:
 				sum += e.Amount
-			case moved && e.Credit == account:
+			case moved && e.Debit == billing.Refunds:
 				sum -= e.Amount
 			}
 			before = e.Seq

@@ -270,3 +270,25 @@ func TestRolesFollowPools(t *testing.T) {
 		}
 	}
 }
+
+// TestSharedServerVanishes: what members paid for time that is lost goes to the
+// renter, whose the server is.
+func TestSharedServerVanishes(t *testing.T) {
+	w := opstest.New(t)
+	renter, member := w.Principal(), w.Principal()
+	w.Join(renter, account.DefaultPool(renter.ID), member, "admin")
+	id := w.Server(renter)
+	w.Must(member.Creds, "extend", opstest.Args{"id": string(id), "minutes": 6000})
+	w.Cloud.Vanish(string(id))
+	before := w.Balance(renter.ID).Available()
+	for range 10 {
+		if err := w.Fleet.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Minute)
+	}
+	if got := w.Balance(renter.ID).Available() - before; got < 1_490_000 || got > 1_515_000 {
+		t.Errorf("%s returned to the renter", got)
+	}
+	w.Verify()
+}
