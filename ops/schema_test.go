@@ -25,12 +25,14 @@ type bindIn struct {
 	Offset   int64             `json:"offset,omitempty" minimum:"-9007199254740991" maximum:"9007199254740991"`
 	Force    bool              `json:"force,omitempty"`
 	Keys     []string          `json:"keys,omitempty" maxItems:"3"`
+	Days     []int             `json:"days,omitempty" maxItems:"3"`
+	Region   string            `json:"region,omitempty" catalog:"region" more:"list_offers" maxLength:"64" doc:"Anywhere."`
 	Env      map[string]string `json:"env,omitempty" maxProperties:"3"`
 	Cap      *string           `json:"cap,omitempty" maxLength:"20"`
 }
 
 func bindTable() *Operation {
-	table := NewTable(Choices{"size": {"small", "large"}})
+	table := NewTable(Choices{"size": {"small", "large"}, "region": {"nyc1", "ams3"}})
 	Add(table, Op[bindIn, struct{}]{
 		Name: "bind", Doc: Doc{Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d"}`},
 		Subject: func(in bindIn) berth.ID { return berth.ID(in.ServerID) },
@@ -67,6 +69,8 @@ func TestBind(t *testing.T) {
 		"one for a list":      {map[string]any{"server_id": "s", "keys": "a"}, alter(func(i *bindIn) { i.Keys = []string{"a"} })},
 		"list as text":        {map[string]any{"server_id": "s", "keys": `["a","b"]`}, alter(func(i *bindIn) { i.Keys = []string{"a", "b"} })},
 		"list of Go's":        {map[string]any{"server_id": "s", "keys": []string{"a", "b"}}, alter(func(i *bindIn) { i.Keys = []string{"a", "b"} })},
+		"a number for a list": {map[string]any{"server_id": "s", "days": "7"}, alter(func(i *bindIn) { i.Days = []int{7} })},
+		"numbers of a query":  {map[string]any{"server_id": "s", "days": []string{"7", "30"}}, alter(func(i *bindIn) { i.Days = []int{7, 30} })},
 		"object as text":      {map[string]any{"server_id": "s", "env": `{"A":"1"}`}, alter(func(i *bindIn) { i.Env = map[string]string{"A": "1"} })},
 		"pointer":             {map[string]any{"server_id": "s", "cap": "5.00"}, alter(func(i *bindIn) { i.Cap = &text })},
 		"the catalog changed": {map[string]any{"server_id": "s", "size": "huge"}, alter(func(i *bindIn) { i.Size = "huge" })},
@@ -111,6 +115,7 @@ func TestBindRefuses(t *testing.T) {
 		"infinity":            {map[string]any{"server_id": "s", "count": "Inf"}, "count"},
 		"beyond float64":      {map[string]any{"server_id": "s", "count": "1e999"}, "count"},
 		"hexadecimal":         {map[string]any{"server_id": "s", "count": "0x10"}, ""},
+		"a thousand wrong":    {map[string]any{"server_id": "s", "days": make([]any, 1000)}, "days"},
 		"too many":            {map[string]any{"server_id": "s", "keys": []any{"a", "b", "c", "d"}}, "keys"},
 		"yes":                 {map[string]any{"server_id": "s", "force": "yes"}, "force"},
 		"an object in a list": {map[string]any{"server_id": "s", "keys": []any{map[string]any{}}}, "keys"},
@@ -125,13 +130,25 @@ func TestBindRefuses(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatalf("bound to %+v, %v", in, err)
 			}
-			if e.Code != berth.InvalidInput || len(e.Fields) == 0 || e.Hint == "" {
+			if e.Code != berth.InvalidInput || len(e.Fields) == 0 || len(e.Fields) > maxComplaints || e.Hint == "" {
 				t.Errorf("error = %+v", e)
 			}
 			if tt.field != "" && !slices.ContainsFunc(e.Fields, func(f berth.Field) bool { return strings.HasPrefix(f.Name, tt.field) }) {
 				t.Errorf("fields = %v, want one about %s", e.Fields, tt.field)
 			}
 		})
+	}
+}
+
+// TestPublishedChoices: a schema closes the catalog's lists, but for those that
+// another operation shows more of.
+func TestPublishedChoices(t *testing.T) {
+	p := bindTable().Input.Properties
+	if got := p["size"].Enum; !slices.Equal(got, []any{"small", "large"}) {
+		t.Errorf("sizes are one of %v", got)
+	}
+	if r := p["region"]; r.Enum != nil || r.Description != "nyc1, ams3, or see list_offers. Anywhere." || r.MaxLength == nil {
+		t.Errorf("regions are %+v", r)
 	}
 }
 
