@@ -120,9 +120,9 @@ func (f *Fleet) orderedKeys(ctx context.Context, rx Rx, o CreateOrder) ([]Key, e
 
 // keyIDs are the ids of keys.
 func keyIDs(keys []Key) []berth.ID {
-	ids := make([]berth.ID, len(keys))
-	for i, k := range keys {
-		ids[i] = k.ID
+	var ids []berth.ID
+	for _, k := range keys {
+		ids = append(ids, k.ID)
 	}
 	return ids
 }

@@ -78,6 +78,22 @@ func diskTooLarge(list *billing.PriceList, to billing.Size, disk int, keepDisk b
 		to.Slug, to.Machine.DiskGB, disk).Hinted("%s", hint)
 }
 
+// DepositDelta is by how much a move to another size changes a server's deposit:
+// what the price adds to it, or below zero what returns of it once the size has
+// changed, as far as is known now. Other kinds of leases have none.
+func (f *Fleet) DepositDelta(s Server, by Buyer, size string, price billing.Price) (berth.Micros, error) {
+	if s.Lease.Period != Deposit || price.Deposit > 0 {
+		return price.Deposit, nil
+	}
+	to, err := f.prices(s.Contract).Size(size)
+	if err != nil {
+		return 0, err
+	}
+	now := f.Now()
+	needed := billing.Covering(to.Rate(by.Tariff), s.Lease.PaidUntil.Sub(now))
+	return -max(s.Lease.Left(now)-needed, 0), nil
+}
+
 // Resize starts moving a server to another size. It is off meanwhile. The caller
 // has put the price's deposit into the server's escrow. Call Announce after the
 // commit.

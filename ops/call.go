@@ -89,7 +89,7 @@ type Result struct {
 
 // Receipt says what was paid.
 type Receipt struct {
-	Transaction string       `json:"transaction_id"`
+	Transaction string       `json:"transaction_id"` // of several things bought at once the first one's; each names its own
 	Amount      berth.Micros `json:"amount"`
 	Status      string       `json:"status" enum:"held,charged,credited"` // a hold is charged when the work is delivered, else released
 	Rail        string       `json:"rail"`                                // "balance", "mpp" or "x402"

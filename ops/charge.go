@@ -83,7 +83,7 @@ func (s *System) capped(ctx context.Context, rx Rx, r *Request, price berth.Micr
 // nothing was due.
 func (t task) receive(ctx context.Context, tx Tx, plan Plan, effect Effect) (receipt *Receipt, err error) {
 	if receipt = t.credited(plan); receipt == nil {
-		receipt, err = t.take(ctx, tx, plan, effect.Ref)
+		receipt, err = t.takeAll(ctx, tx, plan, effect)
 	}
 	if err != nil || receipt == nil {
 		return nil, err
@@ -93,19 +93,35 @@ func (t task) receive(ctx context.Context, tx Tx, plan Plan, effect Effect) (rec
 	return receipt, err
 }
 
-// take moves the money: a hold that the action resolves, or a charge; and a
-// deposit into the escrow of the server that it is for.
-func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
-	receipt, err := t.escrow(ctx, tx, plan, ref)
-	if err != nil || t.req.Charge == "" {
+// takeAll takes the money for each thing that was bought by itself. The receipt is
+// for all of it.
+func (t task) takeAll(ctx context.Context, tx Tx, plan Plan, effect Effect) (receipt *Receipt, err error) {
+	for _, share := range effect.shares(t.req.Charge, plan.Price) {
+		taken, err := t.take(ctx, tx, plan, share)
+		if err != nil || taken == nil {
+			return nil, err
+		}
+		if receipt == nil {
+			receipt = taken
+		}
+	}
+	receipt.Amount = plan.Price.Total
+	return receipt, nil
+}
+
+// take moves the money of one share: a hold that its action resolves, or a charge;
+// and a deposit into the escrow of the server that it is for.
+func (t task) take(ctx context.Context, tx Tx, plan Plan, share Share) (*Receipt, error) {
+	receipt, err := t.escrow(ctx, tx, plan, share)
+	if err != nil || share.Charge == "" {
 		return receipt, err
 	}
 	tr := billing.Transfer{
-		ID: t.req.Charge, Kind: billing.Direct, Debit: billing.CustomerAccount(t.req.Principal.ID), Credit: billing.Revenue,
-		Amount: plan.Price.Total - plan.Price.Deposit, Reason: plan.Reason, Ref: ref, Operation: t.op.Name, Memo: plan.Memo,
+		ID: share.Charge, Kind: billing.Direct, Debit: billing.CustomerAccount(t.req.Principal.ID), Credit: billing.Revenue,
+		Amount: share.Price.Total - share.Price.Deposit, Reason: plan.Reason, Ref: share.Ref, Operation: t.op.Name, Memo: plan.Memo,
 		Key: t.req.Key.ID, At: t.now(),
 	}
-	receipt = t.receipt(tr.ID, plan.Price.Total, "charged")
+	receipt = t.receipt(tr.ID, share.Price.Total, "charged")
 	if plan.Hold {
 		tr.Kind = billing.Pending
 		receipt.Status = "held"
@@ -117,15 +133,15 @@ func (t task) take(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receip
 }
 
 // escrow moves the part of a price that is a deposit.
-func (t task) escrow(ctx context.Context, tx Tx, plan Plan, ref berth.ID) (*Receipt, error) {
-	if plan.Price.Deposit == 0 {
+func (t task) escrow(ctx context.Context, tx Tx, plan Plan, share Share) (*Receipt, error) {
+	if share.Price.Deposit == 0 {
 		return nil, nil
 	}
-	id, err := billing.Deposit(ctx, tx, t.req.Principal.ID, ref, billing.Transfer{
-		ID: string(berth.NewID(berth.PrefixTransaction, t.now())), Amount: plan.Price.Deposit, Operation: t.op.Name,
+	id, err := billing.Deposit(ctx, tx, t.req.Principal.ID, share.Ref, billing.Transfer{
+		ID: string(berth.NewID(berth.PrefixTransaction, t.now())), Amount: share.Price.Deposit, Operation: t.op.Name,
 		Memo: plan.Memo, Key: t.req.Key.ID, At: t.now(),
 	})
-	return t.receipt(id, plan.Price.Total, "held"), err
+	return t.receipt(id, share.Price.Total, "held"), err
 }
 
 func (t task) receipt(transaction string, amount berth.Micros, status string) *Receipt {

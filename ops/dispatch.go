@@ -238,9 +238,7 @@ func (t task) commit(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if effect.Action.ID != "" {
-		t.fleet.Announce(effect.Action)
-	}
+	t.fleet.Announce(effect.actions()...)
 	return res, nil
 }
 
@@ -313,11 +311,14 @@ func (t task) settle(ctx context.Context, tx Tx) (*Result, Effect, error) {
 	if err != nil {
 		return nil, Effect{}, err
 	}
-	res := &Result{Operation: t.op, Out: out, Action: effect.Action.ID, Receipt: receipt, request: t.req}
+	res := &Result{Operation: t.op, Out: out, Action: effect.first(), Receipt: receipt, request: t.req}
 	if err := t.remember(ctx, tx, res); err != nil {
 		return nil, Effect{}, err
 	}
-	return res, effect, tx.InsertAudit(ctx, t.audit(effect.Ref, "ok"))
+	if err := t.reveal(ctx, tx, res); err != nil {
+		return nil, Effect{}, err
+	}
+	return res, effect, t.trailAll(ctx, tx, effect)
 }
 
 // carryOut is the operation itself, within the transaction that it is paid in.
@@ -397,6 +398,16 @@ func (t task) trail(ctx context.Context, tx Tx, outcome string) error {
 		return nil
 	}
 	return tx.InsertAudit(ctx, t.audit(t.req.Made, outcome))
+}
+
+// trailAll tells of each thing that a commit made or changed.
+func (t task) trailAll(ctx context.Context, tx Tx, effect Effect) error {
+	for _, share := range effect.shares("", billing.Price{}) {
+		if err := tx.InsertAudit(ctx, t.audit(share.Ref, "ok")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t task) subjectID() berth.ID {

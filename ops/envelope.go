@@ -62,11 +62,23 @@ func (o *Operation) EnvelopeFields() []string {
 // EnvelopeSchema is the schema of one name of the envelope.
 func EnvelopeSchema(name string) *huma.Schema { return envelopeSchemas[name] }
 
-// FullInput is the operation's input with the envelope beside it, for fronts
-// that send both in one object.
+// FullInput is the operation's input with the envelope beside it and without what
+// is not listed, for fronts that send both in one object.
 func (o *Operation) FullInput() *huma.Schema {
 	s := *o.Input
 	s.Properties = maps.Clone(o.Input.Properties)
+	if example, ok := s.Examples[0].(map[string]any); ok && len(example) < 2 {
+		s.Examples = nil // the types say as much
+	}
+	for name, p := range s.Properties {
+		if p.MinLength != nil && *p.MinLength == 1 { // that an empty text is none goes without saying
+			terse := *p
+			terse.MinLength, s.Properties[name] = nil, &terse
+		}
+	}
+	for _, name := range o.Doc.Unlisted {
+		delete(s.Properties, name)
+	}
 	for _, name := range o.EnvelopeFields() {
 		s.Properties[name] = envelopeSchemas[name]
 	}

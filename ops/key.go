@@ -95,8 +95,12 @@ func (s *System) addKeys() {
 		Access:  Identified,
 		Fee:     billing.FeeRemoveKey,
 		Subject: func(in KeyIn) berth.ID { return berth.ID(in.KeyID) },
+		Plan: func(_ context.Context, _ Rx, r *Request, _ KeyIn) (Plan, error) {
+			price := s.catalog.Prices[r.Contract].FeePrice(r.Principal.Tariff, billing.FeeRemoveKey)
+			return Plan{Price: price, Reason: billing.ReasonService, Memo: "SSH key"}, nil
+		},
 		Commit: func(ctx context.Context, tx Tx, r *Request, in KeyIn, _ Plan) (DeletedOut, Effect, error) {
-			return DeletedOut{Deleted: true, ID: r.SSHKey.ID}, Effect{}, s.fleet.RemoveKey(ctx, tx, r.SSHKey)
+			return DeletedOut{Deleted: true, ID: r.SSHKey.ID}, Effect{Ref: r.SSHKey.ID}, s.fleet.RemoveKey(ctx, tx, r.SSHKey)
 		},
 	})
 }

@@ -17,8 +17,9 @@ import (
 // QuoteIn is the input of quote: the operation and those of its inputs that its
 // price depends on.
 type QuoteIn struct {
-	Operation  string `json:"operation,omitempty" enum:"create_server,extend,resize_server,rebuild_server,power_server,snapshot,add_ssh_key" default:"create_server"`
+	Operation  string `json:"operation,omitempty" enum:"create_server,create_servers,extend,resize_server,rebuild_server,power_server,snapshot,add_ssh_key" default:"create_server"`
 	ID         string `json:"id,omitempty" subject:"srv,snap" maxLength:"64" doc:"The server or snapshot, where the operation has one."`
+	Count      int    `json:"count,omitempty" minimum:"1" maximum:"10" doc:"Of create_servers."`
 	Size       string `json:"size,omitempty" maxLength:"64"`
 	Region     string `json:"region,omitempty" maxLength:"64"`
 	OfferID    string `json:"offer_id,omitempty" maxLength:"64"`
@@ -151,14 +152,17 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 	server := ServerIn{ServerID: in.ID}
 	kind := berth.ID(in.ID).Prefix()
 	switch in.Operation {
-	case "create_server":
+	case "create_server", "create_servers":
+		if (in.Count > 0) != (in.Operation == "create_servers") {
+			return Plan{}, wrongField("count", "is required for create_servers, and for nothing else")
+		}
 		lease := LeaseIn{Lease: in.Lease, Deposit: in.Deposit}
 		if lease.Days = in.Days; in.Lease != "days" {
 			lease.Days = 0
 		}
 		return s.planCreate(ctx, rx, r, CreateServerIn{
 			LeaseIn: lease, Size: in.Size, Region: in.Region, OfferID: in.OfferID, Image: in.Image, Minutes: max(in.Minutes, 1), SnapshotID: in.SnapshotID,
-		})
+		}, in.Count)
 	case "add_ssh_key":
 		return keyPlan(s.catalog.Prices[billing.Native].FeePrice(r.Principal.Tariff, billing.FeeKey)), nil
 	case "extend":

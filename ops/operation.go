@@ -55,6 +55,9 @@ type Doc struct {
 	Toolset string // "default" or the name of a further one; empty: no tool
 	Tag     string // the group in the HTTP documentation
 	Example string // a JSON object that is a valid input
+	// Unlisted are inputs that the operation takes and its tool does not show, so
+	// that hosts' models have little to read. Another tool shows them.
+	Unlisted []string
 
 	// The four hints of MCP.
 	ReadOnly    bool
@@ -89,6 +92,9 @@ type Op[In, Out any] struct {
 	// Run works on a server or asks the provider; it holds no transaction and
 	// is audited when it starts and when it ends.
 	Run func(context.Context, *Request, In) (Out, error)
+	// Reveal puts into an answer what is never stored with it, each time that it goes
+	// to its caller. The request's subject is then as it is now.
+	Reveal func(context.Context, Rx, *Request, In, Out) (Out, error)
 	// Fresh brings an answer up to date after its action has gone on.
 	Fresh func(context.Context, Rx, *Request, Out) (Out, error)
 }
@@ -107,6 +113,7 @@ type Plan struct {
 type Effect struct {
 	Ref    berth.ID     // what the money is for
 	Action fleet.Action // the action that it started, if any, to be announced after the commit
+	Shares []Share      // in place of both, where several things were bought at once
 }
 
 // Request is what a handler knows of its caller and its subject.
@@ -188,6 +195,7 @@ type Operation struct {
 	read         func(context.Context, Rx, *Request, any) (any, error)
 	commit       func(context.Context, Tx, *Request, any, Plan) (any, Effect, error)
 	run          func(context.Context, *Request, any) (any, error)
+	reveal       func(context.Context, Rx, *Request, any, any) (any, error)
 	fresh        func(context.Context, Rx, *Request, any) (any, error)
 	revive       func(json.RawMessage) (any, error)
 }

@@ -71,10 +71,21 @@ func (t task) stored(ctx context.Context, rx Rx) (*Result, error) {
 			res.Action = ""
 		} else if err != nil {
 			return nil, err
+		} else if err := t.reveal(ctx, rx, res); err != nil {
+			return nil, err
 		}
 		return res, nil
 	}
 	return nil, nil
+}
+
+// reveal puts into an answer what is never stored with it, for a caller who has
+// been authorised.
+func (t task) reveal(ctx context.Context, rx Rx, res *Result) (err error) {
+	if t.op.reveal != nil {
+		res.Out, err = t.op.reveal(ctx, rx, t.req, t.in, res.Out)
+	}
+	return err
 }
 
 // revived is the result that was stored, where it is this call's.

@@ -240,6 +240,9 @@ func complaints(s *huma.Schema, values map[string]any) []berth.Field {
 // a list can be wrong.
 const maxComplaints = 10
 
+// maxFieldName bounds what is repeated of an input's name, in bytes.
+const maxFieldName = 100
+
 // complaint is what huma found, about the input that it is about: a missing one
 // stands in huma's words alone.
 func complaint(s *huma.Schema, d *huma.ErrorDetail) berth.Field {
@@ -248,7 +251,7 @@ func complaint(s *huma.Schema, d *huma.ErrorDetail) berth.Field {
 			return berth.Field{Name: name, Reason: "is required"}
 		}
 	}
-	return berth.Field{Name: d.Location, Reason: d.Message}
+	return berth.Field{Name: strings.ToValidUTF8(d.Location[:min(len(d.Location), maxFieldName)], ""), Reason: d.Message}
 }
 
 // refused is the refusal of an input for what is wrong with it.

@@ -16,30 +16,39 @@ import (
 
 // ServerView is a server as its owner sees it.
 type ServerView struct {
-	ID               berth.ID     `json:"id" example:"srv_0193f2a4c1d05e6f7a8b9c0d"`
-	Label            string       `json:"label"`
-	Status           fleet.Status `json:"status" enum:"provisioning,active,off,suspended,destroying,destroyed,error"`
-	Region           string       `json:"region"`
-	Size             string       `json:"size"`
-	Image            string       `json:"image"`
-	SnapshotID       berth.ID     `json:"snapshot_id,omitempty" doc:"What it was restored from."`
-	PoolID           berth.ID     `json:"pool_id" doc:"Whose members may use it."`
-	OwnerID          berth.ID     `json:"owner_id,omitempty" doc:"The account that rents it, where that is not yours."`
-	Role             string       `json:"role,omitempty" enum:"user,admin,owner" doc:"Yours in its pool, where you do not rent it."`
-	IP               *string      `json:"ip" doc:"Null until the provider gives one."`
-	SSHPort          int          `json:"ssh_port,omitempty"`
-	SSHCommand       string       `json:"ssh_command,omitempty"`
-	HostKey          string       `json:"host_key,omitempty" doc:"The server's SSH host key, to be pinned."`
-	RootPassword     string       `json:"root_password,omitempty"`
-	Hourly           berth.Micros `json:"hourly_price"`
-	PaidUntil        time.Time    `json:"paid_until" doc:"Provisional until the server is delivered, when its time starts."`
-	RemainingMinutes int64        `json:"remaining_minutes"`
-	RemainingHours   float64      `json:"remaining_hours"`
-	AutoRenew        bool         `json:"auto_renew"`
+	ID               berth.ID         `json:"id" example:"srv_0193f2a4c1d05e6f7a8b9c0d"`
+	Label            string           `json:"label"`
+	Status           fleet.Status     `json:"status" enum:"provisioning,active,off,suspended,destroying,destroyed,error"`
+	Contract         billing.Contract `json:"contract,omitempty" doc:"What it was bought through, unless natively."`
+	Region           string           `json:"region"`
+	Size             string           `json:"size"`
+	Image            string           `json:"image"`
+	DiskGB           int              `json:"disk_gb,omitempty"`
+	SnapshotID       berth.ID         `json:"snapshot_id,omitempty" doc:"What it was restored from."`
+	PoolID           berth.ID         `json:"pool_id" doc:"Whose members may use it."`
+	OwnerID          berth.ID         `json:"owner_id,omitempty" doc:"The account that rents it, where that is not yours."`
+	Role             string           `json:"role,omitempty" enum:"user,admin,owner" doc:"Yours in its pool, where you do not rent it."`
+	IP               *string          `json:"ip" doc:"Null until the provider gives one."`
+	SSHPort          int              `json:"ssh_port,omitempty"`
+	SSHCommand       string           `json:"ssh_command,omitempty"`
+	HostKey          string           `json:"host_key,omitempty" doc:"The server's SSH host key, to be pinned."`
+	SSHKeyIDs        []berth.ID       `json:"ssh_key_ids,omitempty" doc:"Keys of yours that it was made with."`
+	PortForwards     []PortForward    `json:"port_forwards,omitempty" doc:"External ports of its address that lead to internal ones."`
+	RootPassword     string           `json:"root_password,omitempty"`
+	Price            berth.Micros     `json:"price" doc:"Of its purchase and of what was bought for it since, without deposits."`
+	TransactionID    string           `json:"transaction_id,omitempty" doc:"Of its purchase."`
+	Hourly           berth.Micros     `json:"hourly_price"`
+	PaidUntil        time.Time        `json:"paid_until" doc:"Provisional until the server is delivered, when its time starts."`
+	RemainingMinutes int64            `json:"remaining_minutes"`
+	RemainingHours   float64          `json:"remaining_hours"`
+	AutoRenew        bool             `json:"auto_renew"`
 	LeaseView
-	CreatedAt time.Time `json:"created_at"`
-	Error     string    `json:"error,omitempty"`
-	Note      string    `json:"note,omitempty"`
+	ProviderID  string     `json:"provider_id,omitempty" doc:"The machine's id at the cloud."`
+	CreatedAt   time.Time  `json:"created_at"`
+	DeliveredAt *time.Time `json:"delivered_at,omitempty" doc:"When it first answered, and its time began."`
+	EndedAt     *time.Time `json:"ended_at,omitempty"`
+	Error       string     `json:"error,omitempty"`
+	Note        string     `json:"note,omitempty"`
 }
 
 // ActionView is an action as its owner sees it.
@@ -61,11 +70,17 @@ func viewAction(a fleet.Action) ActionView {
 		ID: a.ID, Kind: a.Kind, Status: a.Status, Stage: a.Stage, Percent: a.Percent,
 		ServerID: a.Server, SnapshotID: a.Snapshot, Error: a.Reason, CreatedAt: stamp(a.Created),
 	}
-	if !a.Ended.IsZero() {
-		t := stamp(a.Ended)
-		v.EndedAt = &t
-	}
+	v.EndedAt = happened(a.Ended)
 	return v
+}
+
+// happened is a time as answers show it, null where it has not come.
+func happened(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = stamp(t)
+	return &t
 }
 
 func (s *System) viewServer(v fleet.Server) ServerView {
@@ -81,7 +96,11 @@ func (s *System) viewServer(v fleet.Server) ServerView {
 		ID: v.ID, Label: v.Label, Status: v.Status, Region: list.RegionName(v.Region), Size: v.Size, Image: list.ImageName(v.Image), SnapshotID: v.Snapshot,
 		PoolID: v.Pool, HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews, LeaseView: viewLease(v, s.now()), Note: leaseNote(v),
 		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
-		CreatedAt: stamp(v.Created), Error: v.Reason,
+		DiskGB: v.DiskGB, SSHKeyIDs: v.Keys, PortForwards: viewForwards(v.Forwards), Price: v.Price, TransactionID: v.Charge, ProviderID: v.MachineID,
+		CreatedAt: stamp(v.Created), DeliveredAt: happened(v.Delivered), EndedAt: happened(v.Ended), Error: v.Reason,
+	}
+	if v.Contract != billing.Native {
+		out.Contract = v.Contract
 	}
 	if v.Addr.IsValid() && v.Status.Live() {
 		ip := v.Addr.String()
@@ -116,10 +135,24 @@ type CreateServerIn struct {
 	LeaseIn
 	Label      string   `json:"label,omitempty" maxLength:"64" pattern:"^[a-zA-Z0-9._-]{1,64}$"`
 	SSHKeyIDs  []string `json:"ssh_key_ids,omitempty" maxItems:"20" doc:"Keys of yours to install; ssh_exec needs none."`
+	AllSSHKeys bool     `json:"all_ssh_keys,omitempty" doc:"Install all of them."`
 	SnapshotID string   `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"Restore from this snapshot."`
-	UserData   string   `json:"user_data,omitempty" maxLength:"65536" doc:"cloud-init script, run as root on first boot. The provider stores it: no secrets."`
-	AutoRenew  bool     `json:"auto_renew,omitempty" doc:"Buy the same minutes again at the end, while the balance lasts."`
-	PoolID     string   `json:"pool_id,omitempty" minLength:"1" maxLength:"64" doc:"Share it with this pool."`
+	BootIn
+	AutoRenew bool   `json:"auto_renew,omitempty" doc:"Buy the same again at the end."`
+	PoolID    string `json:"pool_id,omitempty" maxLength:"64" doc:"Whose members may use it."`
+}
+
+// names are the private things that the order names. Only their owner can place
+// it.
+func (in CreateServerIn) names() (ids []berth.ID) {
+	for _, id := range append(in.SSHKeyIDs, in.SnapshotID, in.PoolID) {
+		for _, kind := range []string{berth.PrefixKey, berth.PrefixSnapshot, berth.PrefixPool} {
+			if _, err := berth.ParseID(kind, id); err == nil {
+				ids = append(ids, berth.ID(id))
+			}
+		}
+	}
+	return ids
 }
 
 // CreateServerOut is what create_server answers.
@@ -143,7 +176,7 @@ type GetServerIn struct {
 
 // ListServersIn pages through servers.
 type ListServersIn struct {
-	PoolID string `json:"pool_id,omitempty" subject:"pool" maxLength:"64" doc:"Those of this pool instead, its members' too."`
+	PoolID string `json:"pool_id,omitempty" subject:"pool" maxLength:"64" doc:"All of this pool."`
 	All    bool   `json:"all,omitempty" doc:"Also those that have ended."`
 	After  string `json:"after,omitempty" maxLength:"64" pattern:"^(srv_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
 	Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
@@ -173,7 +206,14 @@ func (in PowerIn) role() account.Role {
 type ResizeIn struct {
 	ServerIn
 	Size     string `json:"size" catalog:"size" more:"list_offers" minLength:"1" maxLength:"64"`
-	KeepDisk bool   `json:"keep_disk,omitempty" doc:"Change CPU and memory only, so that it can go back."`
+	KeepDisk bool   `json:"keep_disk,omitempty" doc:"Change CPU and memory only."`
+	IfOff    bool   `json:"if_off,omitempty" doc:"Only if it is off."`
+}
+
+// ResizeOut is what resize_server answers.
+type ResizeOut struct {
+	WorkOut
+	DepositDelta berth.Micros `json:"deposit_delta,omitempty" doc:"Of a lease with a deposit: what was added to it, or below zero what returns when the size has changed."`
 }
 
 // RebuildIn is the input of rebuild_server.
@@ -181,6 +221,14 @@ type RebuildIn struct {
 	ServerIn
 	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default: the present one."`
 	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"A snapshot of yours instead of an image."`
+	Reveal     bool   `json:"reveal_credentials,omitempty" doc:"Include the root password."`
+}
+
+// RebuildOut is what rebuild_server answers. The password is never stored with
+// the answer: it comes from the server's sealed secrets each time.
+type RebuildOut struct {
+	WorkOut
+	RootPassword string `json:"root_password,omitempty"`
 }
 
 // role is what the call needs: a snapshot is restored by its owner alone.
@@ -226,13 +274,16 @@ func (s *System) addServers() {
 		Name: "create_server",
 		Doc: Doc{
 			Title: "Create a server", Toolset: "default", Tag: "Servers", OpenWorld: true,
-			Text:    "Buy a server: create fee + hourly price × minutes / 60 (or another lease), from your balance, charged only if it is delivered. Answers when SSH answers. Reuse the idempotency_key when you retry the same purchase.",
-			Example: `{"size":"small","region":"nyc1","minutes":60,"label":"web-1"}`,
+			Text:     "Buy a server: create fee + hourly price × minutes / 60 (or another lease), from your balance, charged only if it is delivered. Answers when SSH answers. Reuse the idempotency_key when you retry the same purchase. For port_forwards or cloud_init see create_servers.",
+			Example:  `{"size":"small","region":"nyc1","minutes":60,"label":"web-1"}`,
+			Unlisted: []string{"all_ssh_keys", "cloud_init", "port_forwards"},
 		},
 		Routes: []Route{{Method: "POST", Path: "/v1/servers", Status: http.StatusCreated}},
 		Access: Identified,
 		Priced: true,
-		Plan:   s.planCreate,
+		Plan: func(ctx context.Context, rx Rx, r *Request, in CreateServerIn) (Plan, error) {
+			return s.planCreate(ctx, rx, r, in, 0)
+		},
 		Commit: s.createServer,
 		Fresh: func(ctx context.Context, rx Rx, r *Request, out CreateServerOut) (_ CreateServerOut, err error) {
 			out.ServerView, out.Action, err = s.refresh(ctx, rx, r, out.ID, out.Action.ID)
@@ -290,11 +341,12 @@ func (s *System) addServerWork() {
 		},
 		Fresh: s.freshWork,
 	})
-	Add(s.table, Op[ResizeIn, WorkOut]{
+	Add(s.table, Op[ResizeIn, ResizeOut]{
 		Name: "resize_server",
 		Doc: Doc{
-			Title: "Resize a server", Text: "Move a server to another size. Its disk grows to the size's for good, or stays with keep_disk; it never shrinks. It is off meanwhile. 0.005 USD + the difference for the remaining time.", Toolset: "default", Tag: "Servers",
-			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","size":"medium"}`, Destructive: true, Idempotent: true, OpenWorld: true,
+			Title: "Resize a server", Text: "Move a server to another size. Its disk grows to the size's for good, or stays with keep_disk; it never shrinks. Off meanwhile. 0.005 USD + the difference for the remaining time.", Toolset: "default", Tag: "Servers",
+			Unlisted: []string{"if_off"},
+			Example:  `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","size":"medium"}`, Destructive: true, Idempotent: true, OpenWorld: true,
 		},
 		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/resize", Status: http.StatusAccepted}},
 		Access:  Identified,
@@ -303,13 +355,13 @@ func (s *System) addServerWork() {
 		Role:    always[ResizeIn](account.Admin),
 		Priced:  true,
 		Plan:    s.planResize,
-		Commit: func(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (WorkOut, Effect, error) {
-			a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, in.KeepDisk, p.Price, r.Charge)
-			return s.work(ctx, tx, r, a, p, err)
+		Commit:  s.resizeServer,
+		Fresh: func(ctx context.Context, rx Rx, r *Request, out ResizeOut) (_ ResizeOut, err error) {
+			out.WorkOut, err = s.freshWork(ctx, rx, r, out.WorkOut)
+			return out, err
 		},
-		Fresh: s.freshWork,
 	})
-	Add(s.table, Op[RebuildIn, WorkOut]{
+	Add(s.table, Op[RebuildIn, RebuildOut]{
 		Name: "rebuild_server",
 		Doc: Doc{
 			Title: "Rebuild a server", Text: "Replace a server's disk by a fresh image or a snapshot. Its files are lost: take a snapshot first. 0.005 USD.", Toolset: "default", Tag: "Servers",
@@ -322,11 +374,16 @@ func (s *System) addServerWork() {
 		Role:    RebuildIn.role,
 		Priced:  true,
 		Plan:    s.planRebuild,
-		Commit: func(ctx context.Context, tx Tx, r *Request, in RebuildIn, p Plan) (WorkOut, Effect, error) {
+		Commit: func(ctx context.Context, tx Tx, r *Request, in RebuildIn, p Plan) (RebuildOut, Effect, error) {
 			a, err := s.fleet.Rebuild(ctx, tx, r.Server, in.Image, berth.ID(in.SnapshotID), r.Charge)
-			return s.work(ctx, tx, r, a, p, err)
+			out, effect, err := s.work(ctx, tx, r, a, p, err)
+			return RebuildOut{WorkOut: out}, effect, err
 		},
-		Fresh: s.freshWork,
+		Reveal: s.revealRebuilt,
+		Fresh: func(ctx context.Context, rx Rx, r *Request, out RebuildOut) (_ RebuildOut, err error) {
+			out.WorkOut, err = s.freshWork(ctx, rx, r, out.WorkOut)
+			return out, err
+		},
 	})
 	Add(s.table, Op[DestroyIn, DestroyOut]{
 		Name: "destroy_server",
@@ -338,7 +395,6 @@ func (s *System) addServerWork() {
 		Access:  Identified,
 		Fee:     billing.FeeDestroy,
 		Subject: func(in DestroyIn) berth.ID { return berth.ID(in.ServerID) },
-		Priced:  true,
 		Plan: func(ctx context.Context, rx Rx, r *Request, in DestroyIn) (Plan, error) {
 			price, err := s.fleet.PlanDestroy(ctx, rx, r.Server, r.buyer())
 			return Plan{Price: price, Reason: billing.ReasonService, Memo: "destroy", Terms: map[string]any{"server_id": in.ServerID}}, err
@@ -359,12 +415,14 @@ func (s *System) createOrder(r *Request, in CreateServerIn) (fleet.CreateOrder, 
 	}
 	o := fleet.CreateOrder{
 		Owner: r.Principal, Contract: r.Contract, Pool: berth.ID(in.PoolID), Label: in.Label, Size: in.Size, Region: in.Region, Image: in.Image, Minutes: in.Minutes,
-		Keys: keys, Snapshot: berth.ID(in.SnapshotID), UserData: in.UserData, AutoRenew: in.AutoRenew,
+		Keys: keys, AllKeys: in.AllSSHKeys, Snapshot: berth.ID(in.SnapshotID), AutoRenew: in.AutoRenew,
 	}
-	return o, in.fill(&o)
+	in.BootIn.fill(&o)
+	return o, in.LeaseIn.fill(&o)
 }
 
-func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateServerIn) (Plan, error) {
+// planCreate plans one server, or where count is above zero so many equal ones.
+func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateServerIn, count int) (Plan, error) {
 	if in.Image != "" && in.SnapshotID != "" {
 		return Plan{}, wrongField("image", "a server starts from an image or from a snapshot, not from both")
 	}
@@ -372,10 +430,14 @@ func (s *System) planCreate(ctx context.Context, rx Rx, r *Request, in CreateSer
 	if err != nil {
 		return Plan{}, err
 	}
+	order.Count = count
 	if in.PoolID != "" {
 		if _, err := r.member(ctx, rx, order.Pool, account.Admin); err != nil {
 			return Plan{}, err
 		}
+	}
+	if err := r.restorable(ctx, rx, in.SnapshotID); err != nil {
+		return Plan{}, err
 	}
 	price, err := s.fleet.PlanCreate(ctx, rx, order)
 	terms, memo := orderTerms(order, price)
@@ -447,7 +509,21 @@ func (s *System) planPower(ctx context.Context, rx Rx, r *Request, in PowerIn) (
 	}, err
 }
 
+// revealRebuilt adds the root password, which a rebuild sets anew, for callers
+// who asked for it and may see it.
+func (s *System) revealRebuilt(_ context.Context, _ Rx, r *Request, in RebuildIn, out RebuildOut) (RebuildOut, error) {
+	if !in.Reveal || r.Role < account.Admin || !r.Server.Status.Live() {
+		return out, nil
+	}
+	secrets, err := s.fleet.Secrets(r.Server)
+	out.RootPassword = secrets.RootPassword
+	return out, err
+}
+
 func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn) (Plan, error) {
+	if in.IfOff && r.Server.Status == fleet.Active {
+		return Plan{}, berth.Errorf(berth.Conflict, "the server is on").Hinted("turn it off first: power_server off")
+	}
 	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.buyer(), in.Size, in.KeepDisk)
 	return Plan{
 		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "resize to " + in.Size,
@@ -455,9 +531,22 @@ func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn)
 	}, err
 }
 
+func (s *System) resizeServer(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (ResizeOut, Effect, error) {
+	delta, err := s.fleet.DepositDelta(r.Server, r.buyer(), in.Size, p.Price)
+	if err != nil {
+		return ResizeOut{}, Effect{}, err
+	}
+	a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, in.KeepDisk, p.Price, r.Charge)
+	out, effect, err := s.work(ctx, tx, r, a, p, err)
+	return ResizeOut{WorkOut: out, DepositDelta: delta}, effect, err
+}
+
 func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildIn) (Plan, error) {
 	if in.Image != "" && in.SnapshotID != "" {
 		return Plan{}, wrongField("image", "a server is rebuilt from an image or from a snapshot, not from both")
+	}
+	if err := r.restorable(ctx, rx, in.SnapshotID); err != nil {
+		return Plan{}, err
 	}
 	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.buyer(), in.Image, berth.ID(in.SnapshotID), nil)
 	return Plan{

@@ -69,6 +69,7 @@ func New(o Options) *System {
 	s.addMoney()
 	s.addWithdrawals()
 	s.addServers()
+	s.addFleets()
 	s.addLeases()
 	s.addUpdate()
 	s.addRemote()

@@ -111,6 +111,11 @@ func erase[In, Out any](o *Operation, op Op[In, Out]) {
 		err := json.Unmarshal(raw, &out)
 		return out, err
 	}
+	if op.Reveal != nil {
+		o.reveal = func(ctx context.Context, rx Rx, r *Request, in, out any) (any, error) {
+			return op.Reveal(ctx, rx, r, in.(In), out.(Out))
+		}
+	}
 	if op.Fresh != nil {
 		o.fresh = func(ctx context.Context, rx Rx, r *Request, out any) (any, error) {
 			return op.Fresh(ctx, rx, r, out.(Out))

@@ -60,6 +60,10 @@ func positiveAmount(field, text string) (berth.Micros, error) {
 func orderTerms(o fleet.CreateOrder, price billing.Price) (terms map[string]any, memo string) {
 	terms = map[string]any{"size": o.Size, "region": o.Region, "snapshot_id": string(o.Snapshot)}
 	memo = o.Size + " in " + o.Region
+	if o.Count > 0 {
+		terms["count"] = o.Count
+		memo = fmt.Sprintf("%d × %s", o.Count, memo)
+	}
 	if o.Period != fleet.Minute {
 		terms["lease"] = leaseNames[o.Period]
 	}
@@ -70,7 +74,7 @@ func orderTerms(o fleet.CreateOrder, price billing.Price) (terms map[string]any,
 		terms["days"] = o.Days
 		return terms, memo + " for " + plural("day", o.Days)
 	case fleet.Deposit:
-		terms["deposit"] = price.Deposit.String()
+		terms["deposit"] = fleet.Each(price, max(o.Count, 1)).Deposit.String()
 		return terms, memo + ", metered"
 	}
 	terms["minutes"] = o.Minutes
