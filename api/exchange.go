@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -23,6 +24,7 @@ type Exchange struct {
 	creds    []ops.Credential
 	body     map[string]any // nil where none came
 	paid     bool           // money moved
+	counted  bool           // against what the contract takes in a minute
 }
 
 // serve carries the request out. One without credential and body is asked to
@@ -67,13 +69,13 @@ func (x *Exchange) Routes() []ContractRoute { return x.contract.Routes }
 // Now is the time.
 func (x *Exchange) Now() time.Time { return x.api.Now() }
 
-// Terms are a rail's terms as its protocol has them; nil where no wallet can pay
-// over it here.
-func (x *Exchange) Terms(rail string) (map[string]any, error) {
+// Terms are a rail's terms as its protocol has them in JSON; nil where no wallet
+// can pay over it here.
+func (x *Exchange) Terms(rail string) (json.RawMessage, error) {
 	terms, err := x.api.System.PaymentTerms()
 	for _, c := range terms {
 		if c.Rail == rail {
-			return c.Payload, nil
+			return jsonOf(c.Payload), nil
 		}
 	}
 	return nil, err
@@ -122,8 +124,9 @@ func Query[T any](x *Exchange, form ops.Form[T]) (T, error) {
 // key goes along.
 func (x *Exchange) call(op string, args map[string]any) *ops.Call {
 	call := &ops.Call{
-		Op: op, Args: args, Creds: x.creds, Front: "http", Contract: x.contract.Name, Origin: x.api.origin(x.Request),
+		Op: op, Args: args, Creds: x.creds, Front: "http", Contract: x.contract.Name, Counted: x.counted, Origin: x.api.origin(x.Request),
 	}
+	x.counted = true
 	if x.Request.Method != http.MethodGet {
 		call.Key = x.Request.Header.Get("Idempotency-Key")
 	}

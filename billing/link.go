@@ -12,6 +12,7 @@ import (
 func (l *PriceList) link(path string, c *Catalog) (problems []error) {
 	l.catalog = c
 	problems = append(problems, wanted(path+".servers", l.Servers >= 1 && l.Servers <= 10_000, "a number from 1 to 10000")...)
+	problems = append(problems, wanted(path+".history", l.History >= 0 && l.History <= 10*365*24*time.Hour, "a duration from 0s to 87600h")...)
 	problems = append(problems, wanted(path+".per_minute", l.PerMinute >= 0 && l.PerMinute <= 1_000_000, "a number from 0 to 1000000")...)
 	ok := l.Margin >= 0 && l.Margin <= maxMargin
 	problems = append(problems, wanted(path+".margin", ok, "a percentage from 0 to 1000")...)

@@ -22,6 +22,9 @@ type PriceList struct {
 	// PerMinute is how many calls of each account the contract takes in a minute,
 	// up to 1000000; 0: no limit of its own.
 	PerMinute int `yaml:"per_minute"`
+	// History is how long servers that have ended can be looked at through the
+	// contract; 0 for ever.
+	History time.Duration `yaml:"history"`
 	// Margin is by how many percent each price must lie above the provider's
 	// cost, with the longest discount taken off: 0 to 1000.
 	Margin int `yaml:"margin"`

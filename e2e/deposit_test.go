@@ -27,7 +27,7 @@ func openDeposits(t *testing.T) (h *house, base string, first, second *patron) {
 	base = "http://" + st.Address
 	c := newCustomer(t, "deposit", base+"/deposit", "", map[string]string{
 		"provider_id": "<provider's id>", "owner_wallet": "<wallet>", "payTo": "<address>", "resource": "<url>", "uptime_s": "<number>",
-		"p50_ms": "<number>", "p95_ms": "<number>", "p99_ms": "<number>", "requests": "<counts>", "payments": "<counts>",
+		"p50_ms": "<number>", "p95_ms": "<number>", "p99_ms": "<number>", "requests": "<counts>", "errors": "<counts>", "payments": "<counts>",
 		"deposit_refunded": "<amount>", "deposit_delta": "<amount>", "deposit_remaining": "<amount>",
 	})
 	first, second = &patron{c, x402test.NewWallet("first")}, &patron{c, x402test.NewWallet("second")}

@@ -112,6 +112,9 @@ func (r *Request) loadOwn(ctx context.Context, rx Rx, id berth.ID) (owner berth.
 
 // onServer is the caller's role on a server.
 func (r *Request) onServer(ctx context.Context, rx Rx, v fleet.Server) (account.Role, error) {
+	if !v.Ended.IsZero() && v.Ended.Before(r.horizon) {
+		return account.Stranger, berth.Errorf(berth.NotFound, "%s ended long ago", v.ID)
+	}
 	if err := r.reaches(v.Contract, v.ID); err != nil || v.Owner == r.Principal.ID {
 		return account.Renter, err
 	}

@@ -6,6 +6,8 @@ package deposit
 
 import (
 	_ "embed"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -85,12 +87,17 @@ func servePricing(x *api.Exchange) (any, error) {
 		out.Routes = append(out.Routes, p)
 	}
 	terms, err := x.Terms("x402")
-	if accepts, ok := terms["accepts"].([]map[string]any); ok && len(accepts) > 0 {
-		if network, ok := accepts[0]["network"].(string); ok {
-			out.Network = &network
-		}
+	if err != nil || terms == nil {
+		return out, err
 	}
-	return out, err
+	var offer struct{ Accepts []struct{ Network string } }
+	if err := json.Unmarshal(terms, &offer); err != nil {
+		return nil, fmt.Errorf("read the terms of x402: %w", err)
+	}
+	if len(offer.Accepts) > 0 {
+		out.Network = &offer.Accepts[0].Network
+	}
+	return out, nil
 }
 
 // fee is the price of calls that have one fee.

@@ -9,10 +9,10 @@ import (
 )
 
 // errNoRail says that wallets can't pay here.
-var errNoRail = berth.Errorf(berth.Unavailable, "this Berth takes no payments over x402").Hinted("the operator opens the rail by BERTH_X402_…")
+var errNoRail = berth.Errorf(berth.Unavailable, "this Berth takes no payments over x402: its operator has not opened that rail")
 
 // errType says that servers of a type can't be created.
-var errType = berth.Errorf(berth.Forbidden, "this server type is not available").Hinted("only \"small\" can be created")
+var errType = berth.Errorf(berth.Forbidden, "this server type is not available: only \"small\" can be created")
 
 // failure is an error as the document has it. A 402 also has what x402's first
 // version looks for in the body.
@@ -50,6 +50,12 @@ var words = map[berth.Code]struct {
 	berth.Internal:            {http.StatusInternalServerError, "internal"},
 }
 
+// named are the codes whose hints name what there is instead; the hints of others
+// speak of Berth's own operations.
+var named = map[berth.Code]bool{
+	berth.UnknownRegion: true, berth.UnknownImage: true, berth.UnknownSize: true, berth.OutOfCapacity: true, berth.LimitReached: true,
+}
+
 // refuse words an error. Another wallet's object is forbidden here, as the
 // document has it; the other contracts hide that it is there.
 func refuse(h http.Header, e *berth.Error) (int, any) {
@@ -65,7 +71,7 @@ func refuse(h http.Header, e *berth.Error) (int, any) {
 	case e.Code == berth.NotFound && e.Foreign:
 		status, body.Error = http.StatusForbidden, failureText{"forbidden", "it belongs to a different wallet"}
 	}
-	if e.Hint != "" && e.Payment == nil {
+	if named[e.Code] && e.Hint != "" {
 		body.Error.Message += ": " + e.Hint
 	}
 	if e.Payment == nil {
