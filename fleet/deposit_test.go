@@ -39,7 +39,7 @@ func (s *sim) more(id berth.ID, more fleet.More) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.fleet.Extend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, more); err != nil {
+		if _, err := s.fleet.Extend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, more, price); err != nil {
 			return err
 		}
 		key := string(berth.NewID(berth.PrefixTransaction, s.clock.Now()))

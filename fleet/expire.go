@@ -172,6 +172,7 @@ func (f *Fleet) renew(ctx context.Context, tx Tx, s *Server) (refusal *berth.Err
 	}
 	f.lengthen(s, s.Lease.Renewal)
 	f.reschedule(s)
+	s.Price += price.Total
 	return nil, f.emit(ctx, tx, s.Owner, "lease.renewed", s.ID, data{"charged": price.Total, "paid_until": s.Lease.PaidUntil})
 }
 

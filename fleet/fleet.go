@@ -85,7 +85,7 @@ type Server struct {
 	Lease      Lease
 	DueAt      time.Time // when the lease next wants attention: a warning or its end; zero: never
 	Charge     string    // the pending transfer of the purchase
-	Price      berth.Micros
+	Price      berth.Micros // of it and of all time and sizes bought for it since, without deposits
 	MachineID  string // the provider's
 	Addr       netip.Addr
 	SSHPort    int

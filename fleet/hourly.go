@@ -172,6 +172,7 @@ func (f *Fleet) revived(ctx context.Context, tx Tx, w *work) error {
 	s.Status, s.Lease.GraceUntil = Active, time.Time{}
 	s.Lease.PaidUntil = now.Add(time.Hour)
 	s.Lease.Bought += time.Hour
+	s.Price += s.Lease.Rate
 	f.reschedule(s)
 	return f.emit(ctx, tx, s.Owner, "server.revived", s.ID, data{"charged": s.Lease.Rate, "paid_until": s.Lease.PaidUntil})
 }

@@ -137,10 +137,11 @@ func (f *Fleet) checkAhead(s Server, more More) error {
 }
 
 // Extend adds to a server's lease what PlanExtend has passed. The caller has
-// charged for it, a deposit's amount into the server's escrow. A renewal of
-// prepaid minutes buys as much as the last purchase.
-func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, by Buyer, more More) (Server, error) {
+// charged the price for it, a deposit's amount into the server's escrow. A renewal
+// of prepaid minutes buys as much as the last purchase.
+func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, by Buyer, more More, price billing.Price) (Server, error) {
 	d := data{}
+	s.Price += price.Total - price.Deposit
 	switch s.Lease.Period {
 	case Deposit:
 		s.Lease.Deposit += more.Deposit

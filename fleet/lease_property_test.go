@@ -82,6 +82,9 @@ func TestHourlyArithmetic(t *testing.T) {
 			if b := s.balance(); b.Debited != 20_000+berth.Micros(hours)*rate+other || b.Held != 0 {
 				rt.Fatalf("paid %s, held %s; %d hours make %s", b.Debited-other, b.Held, hours, 20_000+berth.Micros(hours)*rate)
 			}
+			if want := 20_000 + berth.Micros(hours)*rate; is.Price != want {
+				rt.Fatalf("its price is %s, want %s", is.Price, want)
+			}
 			if !is.Status.Live() || is.Status == fleet.Destroying {
 				return
 			}
@@ -178,6 +181,9 @@ func TestRental(t *testing.T) {
 	got := s.server(srv.ID)
 	if !got.Lease.PaidUntil.Equal(srv.Lease.PaidUntil.Add(24*time.Hour)) || s.balance().Debited != 2_414_000+360_000 {
 		t.Errorf("until %s, paid %s", got.Lease.PaidUntil, s.balance().Debited)
+	}
+	if got.Price != 2_414_000+360_000 {
+		t.Errorf("its price is %s with the extension", got.Price)
 	}
 	if want := berth.Micros((14_250*118 + 15_000*24) / 142); got.Lease.Rate != want {
 		t.Errorf("an hour that is left is worth %s, want %s", got.Lease.Rate, want)

@@ -292,7 +292,7 @@ func (s *sim) extend(id berth.ID, minutes int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.fleet.Extend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, fleet.More{Minutes: minutes}); err != nil {
+		if _, err := s.fleet.Extend(bg, tx, srv, fleet.Buyer{Principal: s.owner}, fleet.More{Minutes: minutes}, price); err != nil {
 			return err
 		}
 		_, err = billing.Charge(bg, tx, s.owner.ID, billing.Transfer{

@@ -130,7 +130,7 @@ func (s *System) extend(ctx context.Context, tx Tx, r *Request, in ExtendIn, p P
 		if err != nil {
 			return out, effect, err
 		}
-		sv, err := s.fleet.Extend(ctx, tx, r.Server, r.buyer(), more)
+		sv, err := s.fleet.Extend(ctx, tx, r.Server, r.buyer(), more, p.Price)
 		until := stamp(sv.Lease.PaidUntil)
 		out.PaidUntil = &until
 		return out, effect, err
