@@ -259,6 +259,7 @@ func TestContractsHideEachOther(t *testing.T) {
 		"get_server":   {"server_id": string(s.server)},
 		"get_snapshot": {"snapshot_id": string(s.snapshot)},
 		"get_action":   {"action_id": string(action)},
+		"quote":        {"operation": "create_server", "size": "small", "region": "nyc1", "snapshot_id": string(s.snapshot)},
 	} {
 		for contract, found := range map[billing.Contract]bool{"": true, billing.Native: true, billing.Rentals: false} {
 			_, err := w.System.Dispatch(t.Context(), &ops.Call{Op: op, Args: args, Creds: p.Creds, Front: "http", Contract: contract})
