@@ -1,9 +1,7 @@
 package ops
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -13,117 +11,6 @@ import (
 	"berth/billing"
 	"berth/fleet"
 )
-
-// ServerView is a server as its owner sees it.
-type ServerView struct {
-	ID               berth.ID         `json:"id" example:"srv_0193f2a4c1d05e6f7a8b9c0d"`
-	Label            string           `json:"label"`
-	Status           fleet.Status     `json:"status" enum:"provisioning,active,off,suspended,destroying,destroyed,error"`
-	Contract         billing.Contract `json:"contract,omitempty" doc:"What it was bought through, unless natively."`
-	Region           string           `json:"region"`
-	Size             string           `json:"size"`
-	Image            string           `json:"image"`
-	DiskGB           int              `json:"disk_gb,omitempty"`
-	SnapshotID       berth.ID         `json:"snapshot_id,omitempty" doc:"What it was restored from."`
-	PoolID           berth.ID         `json:"pool_id" doc:"Whose members may use it."`
-	OwnerID          berth.ID         `json:"owner_id,omitempty" doc:"The account that rents it, where that is not yours."`
-	Role             string           `json:"role,omitempty" enum:"user,admin,owner" doc:"Yours in its pool, where you do not rent it."`
-	IP               *string          `json:"ip" doc:"Null until the provider gives one."`
-	SSHPort          int              `json:"ssh_port,omitempty"`
-	SSHCommand       string           `json:"ssh_command,omitempty"`
-	HostKey          string           `json:"host_key,omitempty" doc:"The server's SSH host key, to be pinned."`
-	SSHKeyIDs        []berth.ID       `json:"ssh_key_ids,omitempty" doc:"Keys of yours that it was made with."`
-	PortForwards     []PortForward    `json:"port_forwards,omitempty" doc:"External ports of its address that lead to internal ones."`
-	RootPassword     string           `json:"root_password,omitempty"`
-	Price            berth.Micros     `json:"price" doc:"Of its purchase and of what was bought for it since, without deposits."`
-	TransactionID    string           `json:"transaction_id,omitempty" doc:"Of its purchase."`
-	Hourly           berth.Micros     `json:"hourly_price"`
-	PaidUntil        time.Time        `json:"paid_until" doc:"Provisional until the server is delivered, when its time starts."`
-	RemainingMinutes int64            `json:"remaining_minutes"`
-	RemainingHours   float64          `json:"remaining_hours"`
-	AutoRenew        bool             `json:"auto_renew"`
-	LeaseView
-	ProviderID  string     `json:"provider_id,omitempty" doc:"The machine's id at the cloud."`
-	CreatedAt   time.Time  `json:"created_at"`
-	DeliveredAt *time.Time `json:"delivered_at,omitempty" doc:"When it first answered, and its time began."`
-	EndedAt     *time.Time `json:"ended_at,omitempty"`
-	Error       string     `json:"error,omitempty"`
-	Note        string     `json:"note,omitempty"`
-}
-
-// ActionView is an action as its owner sees it.
-type ActionView struct {
-	ID         berth.ID           `json:"id" example:"act_0193f2a4c1d05e6f7a8b9c0d"`
-	Kind       fleet.ActionKind   `json:"kind"`
-	Status     fleet.ActionStatus `json:"status" enum:"running,completed,failed"`
-	Stage      string             `json:"stage"`
-	Percent    int                `json:"percent"`
-	ServerID   berth.ID           `json:"server_id,omitempty"`
-	SnapshotID berth.ID           `json:"snapshot_id,omitempty"`
-	Error      string             `json:"error,omitempty"`
-	CreatedAt  time.Time          `json:"created_at"`
-	EndedAt    *time.Time         `json:"ended_at,omitempty"`
-}
-
-func viewAction(a fleet.Action) ActionView {
-	v := ActionView{
-		ID: a.ID, Kind: a.Kind, Status: a.Status, Stage: a.Stage, Percent: a.Percent,
-		ServerID: a.Server, SnapshotID: a.Snapshot, Error: a.Reason, CreatedAt: stamp(a.Created),
-	}
-	v.EndedAt = happened(a.Ended)
-	return v
-}
-
-// happened is a time as answers show it, null where it has not come.
-func happened(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = stamp(t)
-	return &t
-}
-
-func (s *System) viewServer(v fleet.Server) ServerView {
-	left := max(0, v.Lease.PaidUntil.Sub(s.now()))
-	switch {
-	case !v.Status.Live():
-		left = 0
-	case v.Delivered.IsZero(): // its time has not begun
-		left = v.Lease.Bought
-	}
-	list := s.catalog.Prices[cmp.Or(v.Contract, billing.Native)] // shows its own names
-	out := ServerView{
-		ID: v.ID, Label: v.Label, Status: v.Status, Region: list.RegionName(v.Region), Size: v.Size, Image: list.ImageName(v.Image), SnapshotID: v.Snapshot,
-		PoolID: v.Pool, HostKey: v.HostKey, Hourly: v.Lease.Rate, PaidUntil: stamp(v.Lease.PaidUntil), AutoRenew: v.Lease.Renews, LeaseView: viewLease(v, s.now()), Note: leaseNote(v),
-		RemainingMinutes: int64(left / time.Minute), RemainingHours: float64(left/(36*time.Second)) / 100,
-		DiskGB: v.DiskGB, SSHKeyIDs: v.Keys, PortForwards: viewForwards(v.Forwards), Price: v.Price, TransactionID: v.Charge, ProviderID: v.MachineID,
-		CreatedAt: stamp(v.Created), DeliveredAt: happened(v.Delivered), EndedAt: happened(v.Ended), Error: v.Reason,
-	}
-	if v.Contract != billing.Native {
-		out.Contract = v.Contract
-	}
-	if v.Addr.IsValid() && v.Status.Live() {
-		ip := v.Addr.String()
-		out.IP, out.SSHPort = &ip, v.SSHPort
-		out.SSHCommand = "ssh root@" + ip
-		if v.SSHPort != 22 {
-			out.SSHCommand = fmt.Sprintf("ssh -p %d root@%s", v.SSHPort, ip)
-		}
-	}
-	return out
-}
-
-// seenBy is the view with who rents the server and the caller's role there, for
-// callers who do not rent it.
-func (v ServerView) seenBy(r *Request, of fleet.Server) ServerView {
-	if of.Owner != r.Principal.ID {
-		v.OwnerID, v.Role = of.Owner, r.Role.String()
-	}
-	return v
-}
-
-// stamp is a time as answers show it: UTC, to the millisecond.
-func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // CreateServerIn is the input of create_server.
 type CreateServerIn struct {
@@ -178,6 +65,7 @@ type GetServerIn struct {
 type ListServersIn struct {
 	PoolID string `json:"pool_id,omitempty" subject:"pool" maxLength:"64" doc:"All of this pool."`
 	All    bool   `json:"all,omitempty" doc:"Also those that have ended."`
+	Failed bool   `json:"failed,omitempty" doc:"Also those that failed."`
 	After  string `json:"after,omitempty" maxLength:"64" pattern:"^(srv_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
 	Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 }
@@ -186,64 +74,6 @@ type ListServersIn struct {
 type ServersOut struct {
 	Servers []ServerView `json:"servers"`
 	Next    string       `json:"next,omitempty" doc:"Pass as after for the next page."`
-}
-
-// PowerIn is the input of power_server.
-type PowerIn struct {
-	ServerIn
-	Action string `json:"action" enum:"on,off,reboot"`
-}
-
-// role is what the call needs: whoever may work on a server may reboot it.
-func (in PowerIn) role() account.Role {
-	if in.Action == "reboot" {
-		return account.User
-	}
-	return account.Admin
-}
-
-// ResizeIn is the input of resize_server.
-type ResizeIn struct {
-	ServerIn
-	Size     string `json:"size" catalog:"size" more:"list_offers" minLength:"1" maxLength:"64"`
-	KeepDisk bool   `json:"keep_disk,omitempty" doc:"Change CPU and memory only."`
-	IfOff    bool   `json:"if_off,omitempty" doc:"Only if it is off."`
-}
-
-// ResizeOut is what resize_server answers.
-type ResizeOut struct {
-	WorkOut
-	DepositDelta berth.Micros `json:"deposit_delta,omitempty" doc:"Of a lease with a deposit: what was added to it, or below zero what returns when the size has changed."`
-}
-
-// RebuildIn is the input of rebuild_server.
-type RebuildIn struct {
-	ServerIn
-	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default: the present one."`
-	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"A snapshot of yours instead of an image."`
-	Reveal     bool   `json:"reveal_credentials,omitempty" doc:"Include the root password."`
-}
-
-// RebuildOut is what rebuild_server answers. The password is never stored with
-// the answer: it comes from the server's sealed secrets each time.
-type RebuildOut struct {
-	WorkOut
-	RootPassword string `json:"root_password,omitempty"`
-}
-
-// role is what the call needs: a snapshot is restored by its owner alone.
-func (in RebuildIn) role() account.Role {
-	if in.SnapshotID != "" {
-		return account.Renter
-	}
-	return account.Owner
-}
-
-// WorkOut is what operations answer that go on as an action.
-type WorkOut struct {
-	Server  ServerView   `json:"server"`
-	Action  ActionView   `json:"action"`
-	Charged berth.Micros `json:"charged"`
 }
 
 // DestroyIn is the input of destroy_server.
@@ -294,7 +124,7 @@ func (s *System) addServers() {
 		Name: "list_servers",
 		Doc: Doc{
 			Title: "List servers", Text: "Your servers, newest first. Free.", Toolset: "default", Tag: "Servers",
-			Example: `{}`, ReadOnly: true, Idempotent: true,
+			Unlisted: []string{"failed"}, Example: `{}`, ReadOnly: true, Idempotent: true,
 		},
 		Routes:  []Route{{Method: "GET", Path: "/v1/servers", Status: 200}},
 		Access:  Identified,
@@ -316,75 +146,10 @@ func (s *System) addServers() {
 		Read:    s.getServer,
 	})
 	s.addServerWork()
+	s.addDestroy()
 }
 
-func (s *System) addServerWork() {
-	Add(s.table, Op[PowerIn, WorkOut]{
-		Name: "power_server",
-		Doc: Doc{
-			Title: "Power on, off or reboot", Text: "Turn a server on or off, or reboot it. 0.005 USD. A server that is off is billed on.", Toolset: "default", Tag: "Servers",
-			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","action":"reboot"}`, Destructive: true, Idempotent: true, OpenWorld: true,
-		},
-		Routes: []Route{
-			{Method: "POST", Path: "/v1/servers/{server_id}/power", Status: 200},
-			{Method: "POST", Path: "/v1/servers/{server_id}/reboot", Status: 200, Name: "reboot_server", Summary: "Reboot", Fixed: map[string]any{"action": "reboot"}},
-		},
-		Access:  Identified,
-		Fee:     billing.FeePower,
-		Subject: func(in PowerIn) berth.ID { return berth.ID(in.ServerID) },
-		Role:    PowerIn.role,
-		Priced:  true,
-		Plan:    s.planPower,
-		Commit: func(ctx context.Context, tx Tx, r *Request, in PowerIn, p Plan) (WorkOut, Effect, error) {
-			a, err := s.fleet.Power(ctx, tx, r.Server, in.Action, r.Charge)
-			return s.work(ctx, tx, r, a, p, err)
-		},
-		Fresh: s.freshWork,
-	})
-	Add(s.table, Op[ResizeIn, ResizeOut]{
-		Name: "resize_server",
-		Doc: Doc{
-			Title: "Resize a server", Text: "Move a server to another size. Its disk grows to the size's for good, or stays with keep_disk; it never shrinks. Off meanwhile. 0.005 USD + the difference for the remaining time.", Toolset: "default", Tag: "Servers",
-			Unlisted: []string{"if_off"},
-			Example:  `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","size":"medium"}`, Destructive: true, Idempotent: true, OpenWorld: true,
-		},
-		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/resize", Status: http.StatusAccepted}},
-		Access:  Identified,
-		Fee:     billing.FeeResize,
-		Subject: func(in ResizeIn) berth.ID { return berth.ID(in.ServerID) },
-		Role:    always[ResizeIn](account.Admin),
-		Priced:  true,
-		Plan:    s.planResize,
-		Commit:  s.resizeServer,
-		Fresh: func(ctx context.Context, rx Rx, r *Request, out ResizeOut) (_ ResizeOut, err error) {
-			out.WorkOut, err = s.freshWork(ctx, rx, r, out.WorkOut)
-			return out, err
-		},
-	})
-	Add(s.table, Op[RebuildIn, RebuildOut]{
-		Name: "rebuild_server",
-		Doc: Doc{
-			Title: "Rebuild a server", Text: "Replace a server's disk by a fresh image or a snapshot. Its files are lost: take a snapshot first. 0.005 USD.", Toolset: "default", Tag: "Servers",
-			Example: `{"server_id":"srv_0193f2a4c1d05e6f7a8b9c0d","image":"debian-12-x64"}`, Destructive: true, OpenWorld: true,
-		},
-		Routes:  []Route{{Method: "POST", Path: "/v1/servers/{server_id}/rebuild", Status: http.StatusAccepted}},
-		Access:  Identified,
-		Fee:     billing.FeeRebuild,
-		Subject: func(in RebuildIn) berth.ID { return berth.ID(in.ServerID) },
-		Role:    RebuildIn.role,
-		Priced:  true,
-		Plan:    s.planRebuild,
-		Commit: func(ctx context.Context, tx Tx, r *Request, in RebuildIn, p Plan) (RebuildOut, Effect, error) {
-			a, err := s.fleet.Rebuild(ctx, tx, r.Server, in.Image, berth.ID(in.SnapshotID), r.Charge)
-			out, effect, err := s.work(ctx, tx, r, a, p, err)
-			return RebuildOut{WorkOut: out}, effect, err
-		},
-		Reveal: s.revealRebuilt,
-		Fresh: func(ctx context.Context, rx Rx, r *Request, out RebuildOut) (_ RebuildOut, err error) {
-			out.WorkOut, err = s.freshWork(ctx, rx, r, out.WorkOut)
-			return out, err
-		},
-	})
+func (s *System) addDestroy() {
 	Add(s.table, Op[DestroyIn, DestroyOut]{
 		Name: "destroy_server",
 		Doc: Doc{
@@ -475,7 +240,7 @@ func (s *System) listServers(ctx context.Context, rx Rx, r *Request, in ListServ
 // serversOf are the servers that list_servers is about: the caller's, or a
 // pool's.
 func (s *System) serversOf(ctx context.Context, rx Rx, r *Request, in ListServersIn) ([]fleet.Server, error) {
-	page := fleet.ServerFilter{All: in.All, Contract: r.sees(), After: berth.ID(in.After), Limit: in.Limit}
+	page := fleet.ServerFilter{All: in.All, Failed: in.Failed, Contract: r.sees(), After: berth.ID(in.After), Limit: in.Limit}
 	switch {
 	case in.PoolID == "":
 		return rx.Servers(ctx, r.Principal.ID, page)
@@ -501,60 +266,6 @@ func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) 
 	return out, err
 }
 
-func (s *System) planPower(ctx context.Context, rx Rx, r *Request, in PowerIn) (Plan, error) {
-	price, err := s.fleet.PlanPower(ctx, rx, r.Server, r.buyer(), in.Action)
-	return Plan{
-		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "power " + in.Action,
-		Terms: map[string]any{"server_id": in.ServerID, "action": in.Action},
-	}, err
-}
-
-// revealRebuilt adds the root password, which a rebuild sets anew, for callers
-// who asked for it and may see it.
-func (s *System) revealRebuilt(_ context.Context, _ Rx, r *Request, in RebuildIn, out RebuildOut) (RebuildOut, error) {
-	if !in.Reveal || r.Role < account.Admin || !r.Server.Status.Live() {
-		return out, nil
-	}
-	secrets, err := s.fleet.Secrets(r.Server)
-	out.RootPassword = secrets.RootPassword
-	return out, err
-}
-
-func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn) (Plan, error) {
-	if in.IfOff && r.Server.Status == fleet.Active {
-		return Plan{}, berth.Errorf(berth.Conflict, "the server is on").Hinted("turn it off first: power_server off")
-	}
-	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.buyer(), in.Size, in.KeepDisk)
-	return Plan{
-		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "resize to " + in.Size,
-		Terms: map[string]any{"server_id": in.ServerID, "size": in.Size},
-	}, err
-}
-
-func (s *System) resizeServer(ctx context.Context, tx Tx, r *Request, in ResizeIn, p Plan) (ResizeOut, Effect, error) {
-	delta, err := s.fleet.DepositDelta(r.Server, r.buyer(), in.Size, p.Price)
-	if err != nil {
-		return ResizeOut{}, Effect{}, err
-	}
-	a, err := s.fleet.Resize(ctx, tx, r.Server, in.Size, in.KeepDisk, p.Price, r.Charge)
-	out, effect, err := s.work(ctx, tx, r, a, p, err)
-	return ResizeOut{WorkOut: out, DepositDelta: delta}, effect, err
-}
-
-func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildIn) (Plan, error) {
-	if in.Image != "" && in.SnapshotID != "" {
-		return Plan{}, wrongField("image", "a server is rebuilt from an image or from a snapshot, not from both")
-	}
-	if err := r.restorable(ctx, rx, in.SnapshotID); err != nil {
-		return Plan{}, err
-	}
-	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.buyer(), in.Image, berth.ID(in.SnapshotID), nil)
-	return Plan{
-		Price: price, Reason: billing.ReasonService, Hold: true, Memo: "rebuild",
-		Terms: map[string]any{"server_id": in.ServerID},
-	}, err
-}
-
 func (s *System) destroyServer(ctx context.Context, tx Tx, r *Request, in DestroyIn, _ Plan) (DestroyOut, Effect, error) {
 	rest := r.Server.Lease.Left(s.now())
 	snap, a, err := s.fleet.Destroy(ctx, tx, r.Server, !in.Discard)
@@ -564,8 +275,9 @@ func (s *System) destroyServer(ctx context.Context, tx Tx, r *Request, in Destro
 	out := DestroyOut{Deleted: true, ID: r.Server.ID, Status: fleet.Destroying, Refund: rest, Action: viewAction(a)}
 	if snap.ID != "" {
 		out.Snapshot = s.finalSnapshot(snap)
+		return out, Effect{Ref: r.Server.ID, Action: a}, nil // the rest returns once that is taken
 	}
-	return out, Effect{Ref: r.Server.ID, Action: a}, nil
+	return out, Effect{Ref: r.Server.ID, Action: a}, s.returnDeposit(ctx, tx, r, rest)
 }
 
 func (s *System) finalSnapshot(snap fleet.Snapshot) *FinalSnapshot {
@@ -589,22 +301,6 @@ func (s *System) freshDestroy(ctx context.Context, rx Rx, r *Request, out Destro
 		out.Snapshot = s.finalSnapshot(snap)
 	}
 	return out, nil
-}
-
-// work is the answer of a commit that started an action on the request's
-// server, unless it failed with err.
-func (s *System) work(ctx context.Context, rx Rx, r *Request, a fleet.Action, p Plan, err error) (WorkOut, Effect, error) {
-	if err != nil {
-		return WorkOut{}, Effect{}, err
-	}
-	sv, err := rx.Server(ctx, r.Server.ID)
-	out := WorkOut{Server: s.viewServer(sv).seenBy(r, sv), Action: viewAction(a), Charged: p.Price.Total}
-	return out, Effect{Ref: sv.ID, Action: a}, err
-}
-
-func (s *System) freshWork(ctx context.Context, rx Rx, r *Request, out WorkOut) (_ WorkOut, err error) {
-	out.Server, out.Action, err = s.refresh(ctx, rx, r, out.Server.ID, out.Action.ID)
-	return out, err
 }
 
 func (s *System) refresh(ctx context.Context, rx Rx, r *Request, server, action berth.ID) (ServerView, ActionView, error) {

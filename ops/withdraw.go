@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -131,6 +132,21 @@ func (s *System) payout(ctx context.Context, tx Tx, _ *Request, in PayoutIn, _ P
 		return PaymentView{}, Effect{}, err
 	}
 	return s.begin(ctx, tx, p.ID, w)
+}
+
+// returnDeposit sends the rest of a deposit on its way back to the wallet that
+// paid the call, where wallets may withdraw. What can't go now, such as less than
+// a withdrawal has to be, stays as credit.
+func (s *System) returnDeposit(ctx context.Context, tx Tx, r *Request, rest berth.Micros) error {
+	if r.Contract != billing.Deposits || rest == 0 || s.withdrawals.Daily == 0 {
+		return nil
+	}
+	_, _, err := s.withdraw(ctx, tx, r, WithdrawIn{Amount: rest.String()}, Plan{})
+	var refusal *berth.Error
+	if errors.As(err, &refusal) && refusal.Code != berth.Internal {
+		return nil
+	}
+	return err
 }
 
 // withdrawal is money that can go back.

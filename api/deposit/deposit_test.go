@@ -215,6 +215,46 @@ func TestStory(t *testing.T) {
 	r.Verify()
 }
 
+// TestRefundOnChain: where wallets may withdraw, the rest of a deposit goes back to
+// the wallet itself.
+func TestRefundOnChain(t *testing.T) {
+	r := newRig(t)
+	w := r.wallet("a")
+	id := r.create(w)
+	r.Clock.Advance(time.Hour)
+	owner := r.server(id).Owner
+	out := r.pay(w, "DELETE", "/v1/servers/"+id, nil, http.StatusOK)
+	if out["deposit_refunded"] != "0.92" {
+		t.Errorf("an hour of 0.04 of 0.96 leaves %v", out)
+	}
+	r.Settle()
+	if err := r.System.FollowPayments(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.Balance(owner); a.Available() != 0 || a.Held != 0 {
+		t.Errorf("the wallet's credit is %s, and %s is held", a.Available(), a.Held)
+	}
+	if sent := r.sent(); sent != 920_000 {
+		t.Errorf("%s went out", sent)
+	}
+	r.Verify()
+}
+
+// sent is what was paid out on the chain.
+func (r *rig) sent() (sum berth.Micros) {
+	r.t.Helper()
+	moves, err := r.Rail.Moves(r.t.Context(), time.Time{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, m := range moves {
+		if m.Out {
+			sum += m.Amount
+		}
+	}
+	return sum
+}
+
 func (r *rig) resize(wallet, id, to string) string {
 	r.t.Helper()
 	out := r.pay(wallet, "POST", "/v1/servers/"+id+"/resize", object{"type": to}, http.StatusOK)
