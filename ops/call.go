@@ -19,6 +19,7 @@ type Call struct {
 	// Contract is the one that the call comes through, whose servers, names and
 	// prices hold; empty for the native one, which sees all servers.
 	Contract billing.Contract
+	Counted  bool     // a call of the same request was counted against the contract's limit already
 	Key      string   // the idempotency key, at most 255 characters; empty for none
 	Quote    berth.ID // the quote to honour; empty for the present price
 	Sink     Sink     // takes progress and output as they come; nil drops them

@@ -61,7 +61,7 @@ type SnapshotOut struct {
 // ListSnapshotsIn pages through snapshots.
 type ListSnapshotsIn struct {
 	All    bool   `json:"all,omitempty" doc:"Also those that have ended."`
-	Recent bool   `json:"recent,omitempty" doc:"Also those whose retention ended in the last 24 hours."`
+	Recent bool   `json:"recent,omitempty" doc:"Also those that failed, or ended in the last 24 hours."`
 	Class  string `json:"class,omitempty" enum:"snapshot,backup"`
 	After  string `json:"after,omitempty" maxLength:"64" pattern:"^(snap_[0-9a-f]{24})?$" patternDescription:"the next of the page before" doc:"The next of the page before."`
 	Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
@@ -105,7 +105,7 @@ func (s *System) addSnapshots() {
 		Name: "list_snapshots",
 		Doc: Doc{
 			Title: "List snapshots", Text: "Your snapshots with size and expiry, newest first. Free.", Toolset: "default", Tag: "Snapshots",
-			Example: `{}`, ReadOnly: true, Idempotent: true,
+			Unlisted: []string{"recent"}, Example: `{}`, ReadOnly: true, Idempotent: true,
 		},
 		Routes: []Route{{Method: "GET", Path: "/v1/snapshots", Status: 200}},
 		Access: Identified,

@@ -5,12 +5,16 @@ import (
 
 	"berth/api"
 	"berth/api/deposit"
+	"berth/api/hourly"
+	"berth/api/rentals"
 )
 
 // contracts are those that are served beside the native one, in the order in
 // which they are listed.
 func contracts(since time.Time) []api.Contract {
 	return []api.Contract{
+		hourly.Contract(),
+		rentals.Contract(),
 		deposit.Contract(since),
 	}
 }
