@@ -60,7 +60,7 @@ type OfferSpecs struct {
 	TransferGB   *int      `json:"transfer_gb" doc:"Out, a month, included."`
 	Unmetered    bool      `json:"unmetered" doc:"Transfer has no bound."`
 	NetworkMbps  *int      `json:"network_mbps" doc:"At most."`
-	GPU          *OfferGPU `json:"gpu"`
+	GPU          *OfferGPU `json:"gpu,omitempty" doc:"Left out where there is none."`
 }
 
 // OfferGPU is what GPUs an offer's machine has.
