@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"berth"
@@ -83,7 +84,11 @@ func (x *Exchange) Terms(rail string) (json.RawMessage, error) {
 
 // ID is the id of a kind in the path, where the contract shows its digits only.
 // What is no id is nobody's.
-func (x *Exchange) ID(prefix, name string) string { return prefix + "_" + x.Request.PathValue(name) }
+func (x *Exchange) ID(prefix, name string) string {
+	const shown = 40 // of what is too long to be one
+	digits := x.Request.PathValue(name)
+	return prefix + "_" + strings.ToValidUTF8(digits[:min(len(digits), shown)], "?")
+}
 
 // Text is a text in the request's JSON object, which need not be valid; empty
 // where there is none.

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,17 +17,17 @@ import (
 const maxAddresses = 10_000
 
 // Limit bounds the requests per second of each client address, with bursts of
-// five seconds' worth. Zero or less is no limit.
-func Limit(next http.Handler, perSecond int, now berth.Clock, log *slog.Logger) http.Handler {
+// five seconds' worth, and refuses more in the words of the contract that they are
+// for. Zero or less is no limit.
+func Limit(next http.Handler, perSecond int, now berth.Clock, log *slog.Logger, contracts []Contract) http.Handler {
 	if perSecond <= 0 {
 		return next
 	}
-	a := &API{Options: Options{Log: log}}
+	a := &API{Options: Options{Log: log, Contracts: contracts}}
 	l := &limiter{perSecond: perSecond, now: now, seen: map[netip.Addr]*visitor{}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !l.allow(clientOf(r)) {
-			w.Header().Set("Retry-After", strconv.Itoa(1))
-			a.problem(w, r, http.StatusTooManyRequests, &berth.Error{
+			a.stray(w, r, &berth.Error{
 				Code: berth.RateLimited, Message: "too many requests from this address", RetryAfter: time.Second,
 				Hint: "wait a second, and use wait_seconds instead of polling",
 			})

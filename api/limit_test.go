@@ -21,7 +21,9 @@ type limited struct {
 func newLimited(perSecond int) *limited {
 	l := &limited{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	l.Handler = Limit(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
-		perSecond, func() time.Time { return l.now }, slog.New(slog.DiscardHandler))
+		perSecond, func() time.Time { return l.now }, slog.New(slog.DiscardHandler), []Contract{{Base: "/api/v1", Refuse: func(http.Header, *berth.Error) (int, any) {
+			return http.StatusTooManyRequests, "in its own words"
+		}}})
 	return l
 }
 
@@ -55,6 +57,12 @@ func TestLimit(t *testing.T) {
 	}
 	if p.Code != berth.RateLimited || p.RetryAfter != 1 || p.Hint == "" || w.Header().Get("Retry-After") != "1" {
 		t.Errorf("problem = %+v, headers %v", p, w.Header())
+	}
+	r := httptest.NewRequest("GET", "/api/v1/pools", nil)
+	r.RemoteAddr = "192.0.2.1:7000"
+	own := httptest.NewRecorder()
+	if l.ServeHTTP(own, r); own.Code != http.StatusTooManyRequests || own.Body.String() != "\"in its own words\"\n" || own.Header().Get("Retry-After") != "1" {
+		t.Errorf("a contract's own refusal is %d %s %v", own.Code, own.Body, own.Header())
 	}
 	if got := l.passed(1, "192.0.2.2:5000"); got != 1 {
 		t.Error("another address pays for the first")

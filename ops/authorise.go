@@ -25,7 +25,7 @@ func (t task) authorise(ctx context.Context, rx Rx) error {
 	if id == "" { // an operation whose subject is optional was called without one
 		return nil
 	}
-	if !slices.Contains(t.op.subjectKinds, id.Prefix()) {
+	if _, err := berth.ParseID(id.Prefix(), string(id)); err != nil || !slices.Contains(t.op.subjectKinds, id.Prefix()) {
 		return t.op.missing(id)
 	}
 	owner, role, err := r.load(ctx, rx, id)

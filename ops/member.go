@@ -50,7 +50,7 @@ type InviteIn struct {
 // MemberIn names a member of a pool.
 type MemberIn struct {
 	PoolIn
-	AccountID string `json:"account_id" maxLength:"64" pattern:"^acct_[0-9a-f]{24}$" patternDescription:"the id of an account (acct_…)" doc:"As get_pool lists it."`
+	AccountID string `json:"account_id" minLength:"1" maxLength:"64" doc:"As get_pool lists it."`
 }
 
 // UpdateMemberIn is the input of update_member.
@@ -169,13 +169,17 @@ func (s *System) invite(ctx context.Context, tx Tx, r *Request, in InviteIn, _ P
 
 // findMember is the member that an input names, who the call then concerns.
 func (r *Request) findMember(ctx context.Context, rx Rx, in MemberIn) (account.Member, error) {
+	none := berth.Errorf(berth.NotFound, "%s is no member of %s", in.AccountID, r.Pool.ID).
+		Hinted("get_pool lists the members with their account_id")
+	if _, err := berth.ParseID(berth.PrefixAccount, in.AccountID); err != nil {
+		return account.Member{}, none
+	}
 	m, err := rx.Member(ctx, r.Pool.ID, berth.ID(in.AccountID))
 	switch {
 	case err == nil:
 		r.concerned = append(r.concerned, m.Principal)
 	case berth.CodeOf(err) == berth.NotFound:
-		err = berth.Errorf(berth.NotFound, "%s is no member of %s", in.AccountID, r.Pool.ID).
-			Hinted("get_pool lists the members with their account_id")
+		err = none
 	}
 	return m, err
 }

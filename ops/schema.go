@@ -44,6 +44,7 @@ func schemaOf(t reflect.Type, null bool) *huma.Schema {
 	reg := huma.NewMapRegistry("#/$defs/", huma.DefaultSchemaNamer)
 	reg.RegisterTypeAlias(reflect.TypeFor[berth.Micros](), reflect.TypeFor[amount]())
 	reg.RegisterTypeAlias(reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[string]any]())
+	reg.RegisterTypeAlias(reflect.TypeFor[json.Number](), reflect.TypeFor[float64]())
 	s := inliner{reg, null}.inline(huma.SchemaFromType(reg, t), 0)
 	s.PrecomputeMessages()
 	return s

@@ -55,4 +55,3 @@ func one(method, path, summary string, errors ...int) api.ContractRoute {
 
 // digits is an id as the document has it: without its kind.
 func digits(id berth.ID) string { return id.Hex() }
-

@@ -128,7 +128,7 @@ func (n *node) listen(s settings) error {
 	}
 	n.address = dialable(public.Addr())
 	n.public = &http.Server{
-		Handler: api.Behind(api.Limit(n.publicHandler(), s.RateLimit, time.Now, n.log), s.TrustedProxies), ErrorLog: quietLog(n.log),
+		Handler: api.Behind(api.Limit(n.publicHandler(), s.RateLimit, time.Now, n.log, n.contracts), s.TrustedProxies), ErrorLog: quietLog(n.log),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	n.serve(n.public, public)
