@@ -245,7 +245,9 @@ func (s *sim) power(id berth.ID, what string) (fleet.Action, error) {
 	})
 }
 
-func (s *sim) resize(id berth.ID, size string) (fleet.Action, error) { return s.resizeTo(id, size, false) }
+func (s *sim) resize(id berth.ID, size string) (fleet.Action, error) {
+	return s.resizeTo(id, size, false)
+}
 
 func (s *sim) resizeTo(id berth.ID, size string, keepDisk bool) (fleet.Action, error) {
 	return s.change(id, func(rx fleet.Rx, srv fleet.Server) (billing.Price, error) {
