@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import * as apikey from './apikey.mjs';
 import { startBerth } from './berth.mjs';
 import { anvilAccount, newAccount, startBase, startDevchain, startTempo } from './chains.mjs';
+import * as deposit from './deposit.mjs';
 import * as mcp from './mcp.mjs';
 import * as mppx from './mppx.mjs';
 import * as once from './once.mjs';
@@ -54,6 +55,7 @@ const sponsored = (berth) => [
 const onDevchain = (berth) => [
   ['@x402/fetch on berth-devchain', () => x402.second(berth, newAccount())],
   ['x402-fetch, version 1, on berth-devchain', () => x402.version1(berth, newAccount())],
+  ['deposit, @x402/fetch: from create to refund', () => deposit.life(berth, newAccount())],
   ['MCP: x402 on berth-devchain', () => mcp.x402(berth, newAccount())],
 ];
 
