@@ -250,8 +250,15 @@ func (s *System) serversOf(ctx context.Context, rx Rx, r *Request, in ListServer
 	return rx.PoolServers(ctx, r.Pool.ID, page)
 }
 
-func (s *System) getServer(_ context.Context, _ Rx, r *Request, in GetServerIn) (ServerView, error) {
+func (s *System) getServer(ctx context.Context, rx Rx, r *Request, in GetServerIn) (ServerView, error) {
 	out := s.viewServer(r.Server).seenBy(r, r.Server)
+	if out.TransactionID != "" {
+		purchase, err := rx.Transfer(ctx, out.TransactionID)
+		if err != nil {
+			return out, err
+		}
+		out.Purchase = &purchase.Amount
+	}
 	switch {
 	case !in.Reveal:
 		return out, nil

@@ -33,6 +33,7 @@ type ServerView struct {
 	RootPassword     string           `json:"root_password,omitempty"`
 	Price            berth.Micros     `json:"price" doc:"Of its purchase and of what was bought for it since, without deposits."`
 	TransactionID    string           `json:"transaction_id,omitempty" doc:"Of its purchase."`
+	Purchase         *berth.Micros    `json:"transaction_amount,omitempty" doc:"Of its purchase; get_server tells it."`
 	Hourly           berth.Micros     `json:"hourly_price"`
 	PaidUntil        time.Time        `json:"paid_until" doc:"Provisional until the server is delivered, when its time starts."`
 	RemainingMinutes int64            `json:"remaining_minutes"`

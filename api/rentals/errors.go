@@ -43,12 +43,18 @@ var endpoints = strings.NewReplacer(
 	"reject_invitation", "POST "+base+"/pools/{id}/reject",
 )
 
-// prefixed are ids that this contract shows without their kind.
-var prefixed = regexp.MustCompile(`\b(?:srv|pool|inv|acct|offer)_(\S)`)
+// kinds are how ids begin that this contract shows without their kind; pool_id is
+// none.
+var kinds = regexp.MustCompile(`\b(?:srv|pool|inv|acct|offer)_(id\b)?`)
 
 // worded is a text of an error in this contract's terms.
 func worded(text string) string {
-	return endpoints.Replace(prefixed.ReplaceAllString(text, "$1"))
+	return endpoints.Replace(kinds.ReplaceAllStringFunc(text, func(kind string) string {
+		if strings.HasSuffix(kind, "_id") {
+			return kind
+		}
+		return ""
+	}))
 }
 
 // refuse words an error in the document's envelope.

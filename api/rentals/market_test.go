@@ -9,7 +9,6 @@ import (
 
 	"berth"
 	"berth/billing"
-	"berth/ops/opstest"
 )
 
 // offered is an offer as a client reads it.
@@ -210,5 +209,4 @@ func TestSoldOut(t *testing.T) {
 	p := r.Principal()
 	r.must(p, "POST", "/servers/"+all[0].ID+"/rent", in{"rental_days": 1}, http.StatusCreated, nil)
 	r.Settle()
-	_ = opstest.Epoch
 }

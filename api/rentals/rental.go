@@ -62,7 +62,7 @@ type dealing struct {
 }
 
 type rentServer struct {
-	PoolID string `json:"pool_id,omitempty" pattern:"^[0-9a-f]{24}$" patternDescription:"24 hex digits" doc:"Your default pool unless another is named."`
+	PoolID string `json:"pool_id,omitempty" pattern:"^([0-9a-f]{24})?$" patternDescription:"24 hex digits" doc:"Your default pool unless another is named."`
 	Days   int    `json:"rental_days" minimum:"1" maximum:"365" doc:"One of the server's durations."`
 }
 
@@ -124,8 +124,11 @@ func viewTerm(v ops.ServerView, now time.Time) Term {
 		ID: digits(v.ID), ServerID: digits(v.ID), PoolID: digits(v.PoolID), Start: v.CreatedAt, End: v.PaidUntil,
 		Status: standing(v, now), Amount: v.Price, Remaining: whole(v.RemainingDays),
 	}
-	if v.DeliveredAt != nil {
+	switch {
+	case v.DeliveredAt != nil:
 		t.Start = *v.DeliveredAt
+	case v.Status == fleet.Failed:
+		t.Amount = 0 // what was held has returned
 	}
 	return t
 }
@@ -136,14 +139,10 @@ func standing(v ops.ServerView, now time.Time) string {
 	if v.EndedAt != nil {
 		end = *v.EndedAt
 	}
-	switch {
-	case v.Status == fleet.Destroying || v.Status == fleet.Destroyed:
-		if end.Before(v.PaidUntil) {
-			return "terminated"
-		}
-		return "expired"
+	if status := inPool(v.Status); status != "terminated" || end.Before(v.PaidUntil) {
+		return status
 	}
-	return inPool(v.Status)
+	return "expired"
 }
 
 // inPool is a rental's status as its server's state alone tells it. Pools do not
@@ -224,8 +223,8 @@ func serveRental(x *api.Exchange) (detail, error) {
 		return detail{}, err
 	}
 	d := detail{Term: viewTerm(v, x.Now()), Hold: holdDays(x), Used: whole(v.UsageDays)}
-	if v.TransactionID != "" {
-		d.Transaction = &dealing{paid(v.TransactionID, v.Price), v.CreatedAt}
+	if v.Purchase != nil {
+		d.Transaction = &dealing{paid(v.TransactionID, *v.Purchase), v.CreatedAt}
 	}
 	d.Server, err = machines{}.server(x, v)
 	return d, err
