@@ -83,10 +83,10 @@ type Server struct {
 	DiskGB     int        // of the disk, which a resize may leave as it is
 	Forwards   []provider.Forward
 	Lease      Lease
-	DueAt      time.Time // when the lease next wants attention: a warning or its end; zero: never
-	Charge     string    // the pending transfer of the purchase
+	DueAt      time.Time    // when the lease next wants attention: a warning or its end; zero: never
+	Charge     string       // the pending transfer of the purchase
 	Price      berth.Micros // of it and of all time and sizes bought for it since, without deposits
-	MachineID  string // the provider's
+	MachineID  string       // the provider's
 	Addr       netip.Addr
 	SSHPort    int
 	HostKey    string // public, authorized_keys form
