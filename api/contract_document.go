@@ -29,10 +29,23 @@ func ContractDocument(c *Contract, prices *billing.PriceList, version string) *h
 			SecuritySchemes: map[string]*huma.SecurityScheme{c.scheme(): c.security()},
 		},
 	}
-	for _, route := range c.Routes {
+	for _, route := range c.shown() {
 		doc.AddOperation(c.describe(route, prices))
 	}
 	return doc
+}
+
+// shown are the routes that documents list: one with and one without a slash at
+// its end are the same.
+func (c *Contract) shown() (list []ContractRoute) {
+	seen := map[string]bool{}
+	for _, route := range c.Routes {
+		if name := route.Method + c.path(route); !seen[name] {
+			seen[name] = true
+			list = append(list, route)
+		}
+	}
+	return list
 }
 
 func (c *Contract) scheme() string {
@@ -80,7 +93,7 @@ func (c *Contract) describe(route ContractRoute, prices *billing.PriceList) *hum
 		o.RequestBody = &huma.RequestBody{Required: len(s.Required) > 0, Content: map[string]*huma.MediaType{"application/json": {Schema: s}}}
 	}
 	success := &huma.Response{Description: route.Summary}
-	if s := schemaOf(route.Answer); s != nil {
+	if s := answerOf(route.Answer); s != nil {
 		success.Content = map[string]*huma.MediaType{"application/json": {Schema: s}}
 	}
 	o.Responses[strconv.Itoa(route.Status)] = success
@@ -117,13 +130,37 @@ func schemaOf(v any) *huma.Schema {
 	if v == nil {
 		return nil
 	}
-	return ops.SchemaOf(reflect.TypeOf(v))
+	return plain(ops.SchemaOf(reflect.TypeOf(v)))
+}
+
+// plain is a schema without what is no keyword of JSON schema: it is for our own
+// messages.
+func plain(s *huma.Schema) *huma.Schema {
+	s.PatternDescription = ""
+	if s.Items != nil {
+		plain(s.Items)
+	}
+	for _, p := range s.Properties {
+		plain(p)
+	}
+	if each, ok := s.AdditionalProperties.(*huma.Schema); ok {
+		plain(each)
+	}
+	return s
+}
+
+// answerOf is schemaOf for what is answered, where some of it may be null.
+func answerOf(v any) *huma.Schema {
+	if v == nil {
+		return nil
+	}
+	return ops.AnswerSchemaOf(reflect.TypeOf(v))
 }
 
 // contractReference lists a contract's routes for its page.
 func contractReference(c *Contract, prices *billing.PriceList) group {
 	g := group{Name: "Endpoints"}
-	for _, route := range c.Routes {
+	for _, route := range c.shown() {
 		e := endpoint{Method: route.Method, Path: c.path(route), Title: route.Summary, Status: statusLine(route.Status)}
 		o := c.describe(route, prices)
 		e.Text = o.Description
@@ -131,7 +168,7 @@ func contractReference(c *Contract, prices *billing.PriceList) group {
 			e.Fields = append(e.Fields, field{p.Name, p.In + ", " + typeOf(p.Schema), p.Schema.Description, p.Required})
 		}
 		e.Fields = append(e.Fields, listFields(schemaOf(route.Body))...)
-		e.Answer = listFields(schemaOf(route.Answer))
+		e.Answer = listFields(answerOf(route.Answer))
 		for _, status := range c.failures(route) {
 			e.Errors = append(e.Errors, failure{Status: statusLine(status)})
 		}

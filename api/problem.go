@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -95,14 +94,15 @@ func (a *API) refusal(r *http.Request, err error) *berth.Error {
 // bearerRealm tells a client that its token is not good, as RFC 6750 has it.
 const bearerRealm = `Bearer realm="berth", error="invalid_token"`
 
-// retryAfter tells when trying again can help, and returns it in whole seconds.
-func retryAfter(h http.Header, e *berth.Error) int {
-	seconds := int(math.Ceil(float64(e.RetryAfter) / float64(time.Second)))
-	if seconds > 0 {
-		h.Set("Retry-After", strconv.Itoa(seconds))
+// retryAfter tells when trying again can help.
+func retryAfter(h http.Header, e *berth.Error) {
+	if s := seconds(e.RetryAfter); s > 0 {
+		h.Set("Retry-After", strconv.Itoa(s))
 	}
-	return seconds
 }
+
+// seconds is a time in whole seconds, begun ones included.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *berth.Error) {
 	h := w.Header()
@@ -116,7 +116,7 @@ func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *ber
 	if e.Payment != nil {
 		demandPayment(h, &p, e.Payment)
 	}
-	p.RetryAfter = retryAfter(h, e)
+	retryAfter(h, e)
 	w.WriteHeader(status)
 	a.encode(w, p)
 }
@@ -124,7 +124,7 @@ func (a *API) problem(w http.ResponseWriter, r *http.Request, status int, e *ber
 func problemOf(status int, e *berth.Error) Problem {
 	return Problem{
 		Type: "urn:berth:error:" + string(e.Code), Title: http.StatusText(status), Status: status, Detail: e.Message,
-		Code: e.Code, Hint: e.Hint, Errors: e.Fields, Payment: e.Payment,
+		Code: e.Code, Hint: e.Hint, Errors: e.Fields, Payment: e.Payment, RetryAfter: seconds(e.RetryAfter),
 	}
 }
 
