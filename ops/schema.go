@@ -28,16 +28,33 @@ type Choices map[string][]string
 // types that are lists, and binding drops what is null.
 func SchemaOf(t reflect.Type) *huma.Schema { return schemaOf(t, false) }
 
-// answerSchema is SchemaOf for what is answered: pointers that are always there
+// AnswerSchemaOf is SchemaOf for what is answered: pointers that are always there
 // may be null.
-func answerSchema(t reflect.Type) *huma.Schema {
+func AnswerSchemaOf(t reflect.Type) *huma.Schema {
 	s := schemaOf(t, true)
-	for f := range fieldsOf(t) {
-		if f.Type.Kind() == reflect.Pointer && !strings.Contains(f.Tag.Get("json"), ",omit") {
-			s.Properties[jsonName(f)].Nullable = true
-		}
-	}
+	allowNull(t, s)
 	return s
+}
+
+// allowNull marks what pointers without omitempty stand for, in objects within
+// objects and lists too: huma does so for plain values only.
+func allowNull(t reflect.Type, s *huma.Schema) {
+	for s != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
+		if t.Kind() == reflect.Slice {
+			s = s.Items
+		}
+		t = t.Elem()
+	}
+	if s == nil || t.Kind() != reflect.Struct || s.Properties == nil {
+		return
+	}
+	for f := range fieldsOf(t) {
+		p := s.Properties[jsonName(f)]
+		if p != nil && f.Type.Kind() == reflect.Pointer && !strings.Contains(f.Tag.Get("json"), ",omit") {
+			p.Nullable = true
+		}
+		allowNull(f.Type, p)
+	}
 }
 
 func schemaOf(t reflect.Type, null bool) *huma.Schema {
@@ -83,6 +100,9 @@ func (in inliner) inline(s *huma.Schema, depth int) *huma.Schema {
 		for name, p := range s.Properties {
 			out.Properties[name] = in.inline(p, depth+1)
 		}
+	}
+	if each, ok := s.AdditionalProperties.(*huma.Schema); ok { // a map's elements
+		out.AdditionalProperties = in.inline(each, depth+1)
 	}
 	return &out
 }
@@ -203,7 +223,7 @@ func (o *Operation) bind(args map[string]any) (any, error) {
 }
 
 // complete coerces values to a schema in place, drops what is null and puts in
-// what is missing and has a default.
+// what is missing and has a default, in objects inside it too.
 func complete(s *huma.Schema, values map[string]any) {
 	for name, p := range s.Properties {
 		v, ok := values[name]
@@ -343,11 +363,18 @@ func coerce(s *huma.Schema, v any) any {
 			return many
 		}
 	case huma.TypeObject:
-		if text, ok := v.(string); ok {
-			var m map[string]any
-			if json.Unmarshal([]byte(text), &m) == nil {
-				return m
+		var m map[string]any
+		switch inner := v.(type) {
+		case map[string]any:
+			m = maps.Clone(inner)
+		case string:
+			if json.Unmarshal([]byte(inner), &m) != nil {
+				return v
 			}
+		}
+		if m != nil {
+			complete(s, m)
+			return m
 		}
 	}
 	return v

@@ -6,6 +6,7 @@ import (
 	"berth/api"
 	"berth/api/deposit"
 	"berth/api/hourly"
+	"berth/api/instances"
 	"berth/api/rentals"
 )
 
@@ -14,6 +15,7 @@ import (
 func contracts(since time.Time) []api.Contract {
 	return []api.Contract{
 		hourly.Contract(),
+		instances.Contract(),
 		rentals.Contract(),
 		deposit.Contract(since),
 	}
