@@ -50,7 +50,7 @@ func Add[In, Out any](t *Table, op Op[In, Out]) {
 		Signed:  op.Signed,
 		Long:    op.Fresh != nil,
 		checked: SchemaOf(in),
-		Output:  sync.OnceValue(func() *huma.Schema { return answerSchema(reflect.TypeFor[Out]()) }),
+		Output:  sync.OnceValue(func() *huma.Schema { return AnswerSchemaOf(reflect.TypeFor[Out]()) }),
 		decode:  decodeAs[In],
 	}
 	o.Input = publish(in, o.checked, t.choices)

@@ -52,7 +52,7 @@ func backupRoutes() []api.ContractRoute {
 		},
 		{
 			Method: "POST", Path: "/backups/{id}/restore", Status: http.StatusAccepted, Summary: "Restore a backup onto a new server of its plan, in its region",
-			Answer: oneServer{}, Errors: foreign, Serve: serveRestore,
+			Answer: oneServer{}, Errors: append(foreign, http.StatusServiceUnavailable), Serve: serveRestore,
 		},
 		{Method: "DELETE", Path: "/backups/{id}", Status: http.StatusAccepted, Summary: "Delete a backup", Answer: done{}, Errors: foreign, Serve: serveDrop},
 	}

@@ -9,11 +9,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
 
 	"berth"
 	"berth/api"
 	"berth/api/hourly"
+	"berth/billing"
 	"berth/fleet"
 	"berth/ops"
 	"berth/ops/opstest"
@@ -22,11 +29,13 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// rig is the contract, served over a whole Berth.
+// rig is the contract, served over a whole Berth. Every answer that it gives is
+// held against the contract's own OpenAPI document.
 type rig struct {
 	*opstest.World
 	t      *testing.T
 	server *httptest.Server
+	router routers.Router
 }
 
 func newRig(t *testing.T) *rig {
@@ -46,7 +55,43 @@ func newRig(t *testing.T) *rig {
 		Contracts: []api.Contract{hourly.Contract()},
 	}))
 	t.Cleanup(r.server.Close)
+	var err error
+	if r.router, err = document(); err != nil {
+		t.Fatal(err)
+	}
 	return r
+}
+
+// document is the contract's description.
+var document = sync.OnceValues(func() (routers.Router, error) {
+	c := hourly.Contract()
+	text, err := json.Marshal(api.ContractDocument(&c, billing.DefaultCatalog().Prices[billing.Hourly], "test"))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		return nil, err
+	}
+	return legacy.NewRouter(doc)
+})
+
+// check holds an answer against the description.
+func (r *rig) check(req *http.Request, res *http.Response, body []byte) {
+	r.t.Helper()
+	route, params, err := r.router.FindRoute(req)
+	if err != nil {
+		r.t.Errorf("%s %s is not described: %v", req.Method, req.URL.Path, err)
+		return
+	}
+	err = openapi3filter.ValidateResponse(r.t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
+		Status:                 res.StatusCode, Header: res.Header, Body: io.NopCloser(bytes.NewReader(body)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	})
+	if err != nil {
+		r.t.Errorf("%s %s: %d is not as described: %.1000v", req.Method, req.URL.Path, res.StatusCode, err)
+	}
 }
 
 // send sends a request and returns its answer with the body read. Headers are
@@ -80,10 +125,15 @@ func (r *rig) send(method, path, token string, body any, headers ...string) (*ht
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var out object
-	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
-		r.t.Fatalf("%s %s: %d: %v", method, path, res.StatusCode, err)
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
 	}
+	var out object
+	if err := json.Unmarshal(text, &out); err != nil {
+		r.t.Fatalf("%s %s: %d %s: %v", method, path, res.StatusCode, text, err)
+	}
+	r.check(req, res, text)
 	return res, out
 }
 

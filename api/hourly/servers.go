@@ -73,17 +73,17 @@ func serverRoutes() []api.ContractRoute {
 	example := order("my-bot", "vc2-1c-1gb", "ams")
 	many := maps.Clone(example)
 	many["count"] = 1
-	gone := []int{http.StatusNotFound}
+	gone, unable := []int{http.StatusNotFound}, []int{http.StatusConflict, http.StatusServiceUnavailable}
 	return []api.ContractRoute{
 		{Method: "GET", Path: "/servers", Status: http.StatusOK, Summary: "List all servers that are not destroyed", Answer: servers{}, Serve: serveList},
 		{Method: "GET", Path: "/servers/{id}", Status: http.StatusOK, Summary: "Look at a server", Answer: oneServer{}, Errors: gone, Serve: serveGet},
 		{
 			Method: "POST", Path: "/servers", Status: http.StatusAccepted, Summary: "Deploy a server",
-			Body: deploy{}, Answer: oneServer{}, Serve: serveDeploy, Probe: api.Probe{Op: "create_server", Args: example},
+			Body: deploy{}, Answer: oneServer{}, Errors: unable, Serve: serveDeploy, Probe: api.Probe{Op: "create_server", Args: example},
 		},
 		{
 			Method: "POST", Path: "/servers/bulk", Status: http.StatusAccepted, Summary: "Deploy up to 10 servers",
-			Body: deployMany{}, Answer: servers{}, Serve: serveDeployMany, Probe: api.Probe{Op: "create_servers", Args: many},
+			Body: deployMany{}, Answer: servers{}, Errors: unable, Serve: serveDeployMany, Probe: api.Probe{Op: "create_servers", Args: many},
 		},
 		{
 			Method: "DELETE", Path: "/servers/{id}", Status: http.StatusAccepted, Summary: "Destroy a server",
