@@ -28,6 +28,8 @@ var hints = map[berth.Code]string{
 
 // endpoints are what operations are called here, where errors name them.
 var endpoints = strings.NewReplacer(
+	"extend on ", "POST "+base+"/rentals/{id}/extend on ",
+	"update_server", "PATCH /v1/servers/srv_<rental id>",
 	"create_server", "POST "+base+"/servers/{id}/rent",
 	"list_offers", "GET "+base+"/servers/available",
 	"list_servers", "GET "+base+"/rentals",
