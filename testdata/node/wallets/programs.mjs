@@ -68,13 +68,13 @@ export async function stopAll() {
  * Runs a program to its end and resolves to {status, stdout, stderr}. Its output
  * goes through files: a program that exits at once would cut it short in a pipe.
  */
-export async function run(command, args, env = {}) {
+export async function run(command, args, env = {}, timeout = 90_000) {
   const folder = await mkdtemp(join(tmpdir(), 'berth-run-'));
   const [out, err] = [join(folder, 'out'), join(folder, 'err')];
   const files = [openSync(out, 'w'), openSync(err, 'w')];
   try {
     const status = await new Promise((resolve, reject) => {
-      const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', ...files], timeout: 90_000 });
+      const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', ...files], timeout });
       child.on('error', reject);
       child.on('close', resolve);
     });

@@ -2,11 +2,12 @@
 // program, @x402/fetch, x402's version 1, sign-in-with-x, and wallets over MCP.
 // Prints a line for each; the exit status is 0 if all is as it must be.
 //
-//   node story.mjs --berth ./berth --devchain ./berth-devchain --token PlayUSDC.hex --work /tmp/story
+//   node story.mjs --berth ./berth --devchain ./berth-devchain --token PlayUSDC.hex --contracts ../contracts --work /tmp/story
 import { parseArgs } from 'node:util';
 import * as apikey from './apikey.mjs';
 import { startBerth } from './berth.mjs';
 import { anvilAccount, newAccount, startBase, startDevchain, startTempo } from './chains.mjs';
+import * as contracts from './contracts.mjs';
 import * as deposit from './deposit.mjs';
 import * as mcp from './mcp.mjs';
 import * as mppx from './mppx.mjs';
@@ -21,6 +22,7 @@ const { values: options } = parseArgs({
     devchain: { type: 'string' },
     token: { type: 'string' }, // the runtime code of the play USDC
     work: { type: 'string' },
+    contracts: { type: 'string', default: '' }, // the folder of the other contracts' clients; empty: they are left out
     only: { type: 'string', default: '' }, // a part of a scene's name
   },
 });
@@ -55,8 +57,15 @@ const sponsored = (berth) => [
 const onDevchain = (berth) => [
   ['@x402/fetch on berth-devchain', () => x402.second(berth, newAccount())],
   ['x402-fetch, version 1, on berth-devchain', () => x402.version1(berth, newAccount())],
-  ['deposit, @x402/fetch: from create to refund', () => deposit.life(berth, newAccount())],
   ['MCP: x402 on berth-devchain', () => mcp.x402(berth, newAccount())],
+];
+
+/** Clients of all contracts at once, on one Berth. */
+const ofContracts = (berth) => [
+  ['hourly: register, deploy, SSH, backup, restore, fleet, destroy', () => contracts.client(berth, options.contracts, 'hourly', '--ssh')],
+  ['instances: host node, forwards, cloud-init, page, stop, start, delete', () => contracts.client(berth, options.contracts, 'instances')],
+  ['rentals: pool, invite, rent, a member at work, extend, remove', () => contracts.client(berth, options.contracts, 'rentals')],
+  ['deposit, @x402/fetch: create, stop, resize, start, rebuild, delete', () => deposit.life(berth, newAccount())],
 ];
 
 /** The chain makes no blocks for a while: nobody else pays on it. */
@@ -75,10 +84,13 @@ async function play(scenes) {
   }
 }
 
-/** Starts a Berth, plays its scenes in turn, and holds its books against the chains. */
-async function act(name, chains, scenes) {
+const inTurn = play;
+const atOnce = (scenes) => Promise.all(scenes.map((scene) => play([scene])));
+
+/** Starts a Berth, plays its scenes, and holds its books against the chains. */
+async function act(name, chains, scenes, how = inTurn) {
   const berth = await startBerth(name, { program: options.berth, work: options.work, ...chains });
-  await play(scenes(berth));
+  await how(scenes(berth));
   console.log(`${name}: ${await berth.verify()}`);
 }
 
@@ -91,6 +103,7 @@ async function story() {
     act('fee-payer', { tempo, environment: { BERTH_MPP_FEE_PAYER_KEY: sponsor.key } }, sponsored).then(() =>
       act('devchain', { devchain }, onDevchain)),
   ]);
+  if (options.contracts) await act('contracts', { devchain }, ofContracts, atOnce);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopAll().then(() => process.exit(1)));
