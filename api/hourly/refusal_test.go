@@ -268,3 +268,52 @@ func limited(t *testing.T, r *rig, method, path, token string, body any) {
 		t.Errorf("%s %s: %d %v", method, path, res.StatusCode, out)
 	}
 }
+
+// TestRoles shares a server and its backup with members of a pool, who may do here
+// what their role lets them do anywhere.
+func TestRoles(t *testing.T) {
+	r := newRig(t)
+	p := r.Principal()
+	server := r.deploy(p)
+	backup := r.backup(p, server)
+	user, admin, owner := r.Principal(), r.Principal(), r.Principal()
+	pool := r.Pool(owner)
+	r.put(server, func(s *fleet.Server) { s.Pool = pool })
+	r.Join(owner, pool, user, "user")
+	r.Join(owner, pool, admin, "admin")
+	for _, tt := range []struct {
+		name, method, path   string
+		body                 any
+		user, admin, inOwner int
+	}{
+		{"look", "GET", "/servers/" + server, nil, 200, 200, 200},
+		{"back up", "POST", "/backups", object{"serverId": server}, 403, 202, 202},
+		{"restore another's backup", "POST", "/backups/" + backup + "/restore", nil, 404, 404, 404},
+		{"delete another's backup", "DELETE", "/backups/" + backup, nil, 403, 403, 403},
+		{"destroy", "DELETE", "/servers/" + server, nil, 403, 403, 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, as := range []struct {
+				who    opstest.Principal
+				status int
+			}{{user, tt.user}, {admin, tt.admin}, {owner, tt.inOwner}} {
+				res, out := r.send(tt.method, tt.path, as.who.Token, tt.body)
+				r.Settle()
+				if res.StatusCode != as.status {
+					t.Errorf("%s: %d, want %d: %v", as.who.Email, res.StatusCode, as.status, out)
+				}
+			}
+		})
+	}
+	for _, member := range []opstest.Principal{user, admin, owner} {
+		if n := len(r.list("/servers", "servers", member)); n != 0 {
+			t.Errorf("%d servers are listed to a member", n)
+		}
+	}
+	if sv := r.part(r.must(200, "GET", "/servers/"+server, user.Token, nil), "server"); sv["rootPassword"] != nil {
+		t.Error("a user sees the password")
+	}
+	if sv := r.part(r.must(200, "GET", "/servers/"+server, admin.Token, nil), "server"); sv["rootPassword"] == nil {
+		t.Error("an admin does not see the password")
+	}
+}
