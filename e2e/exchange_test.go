@@ -55,7 +55,7 @@ var (
 // machine, and what is shown instead.
 var varying = map[string]string{
 	"ip": "<address>", "ssh_port": "<port>", "ssh_command": "<command>", "host_key": "<public key>",
-	"root_password": "<password>", "size_gb": "<number>",
+	"root_password": "<password>", "size_gb": "<number>", "provider_id": "<provider's id>",
 	"remaining_minutes": "<number>", "remaining_hours": "<number>", "remaining_days": "<number>",
 }
 
