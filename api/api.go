@@ -72,7 +72,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				panic(v)
 			}
 			a.Log.ErrorContext(r.Context(), "handler panicked", slog.Any("panic", v), slog.String("path", r.URL.Path))
-			a.fail(w, r, berth.Errorf(berth.Internal, "the request could not be carried out for a reason of Berth's own"))
+			a.stray(w, r, berth.Errorf(berth.Internal, "the request could not be carried out for a reason of Berth's own"))
 		}
 	}()
 	a.mux.ServeHTTP(w, r)
@@ -103,7 +103,7 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 	a.stray(w, r, berth.Errorf(berth.NotFound, "there is nothing at %s", r.URL.Path).Hinted("see /docs or /openapi.json for what there is"))
 }
 
-// stray answers a request that no route matches.
+// stray answers a request that no route of a contract can answer, in its words.
 func (a *API) stray(w http.ResponseWriter, r *http.Request, e *berth.Error) {
 	if c := a.contractOf(r.URL.Path); c != nil {
 		a.refuse(w, r, c, e)

@@ -36,11 +36,13 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// serve serves the world as it is now.
-func (r *rig) serve() {
+// serve serves the world as it is now, with further routes in the contract.
+func (r *rig) serve(further ...api.ContractRoute) {
+	c := rentals.Contract()
+	c.Routes = append(c.Routes, further...)
 	r.server = httptest.NewServer(api.New(api.Options{
 		System: r.System, Now: r.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler), Credentials: bearer,
-		Ready: func(context.Context) error { return nil }, Contracts: []api.Contract{rentals.Contract()},
+		Ready: func(context.Context) error { return nil }, Contracts: []api.Contract{c},
 	}))
 	r.t.Cleanup(r.server.Close)
 }
