@@ -57,7 +57,7 @@ func refuse(_ http.Header, e *berth.Error) (int, any) {
 		return status, body
 	}
 	hint := e.Hint
-	if better, ok := hints[e.Code]; ok && e != errLogin { //nolint:errorlint // this very value
+	if better, ok := hints[e.Code]; ok && e != errLogin {
 		hint = better
 	}
 	if hint != "" {
