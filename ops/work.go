@@ -142,7 +142,7 @@ func (s *System) revealRebuilt(_ context.Context, _ Rx, r *Request, in RebuildIn
 
 func (s *System) planResize(ctx context.Context, rx Rx, r *Request, in ResizeIn) (Plan, error) {
 	if in.IfOff && r.Server.Status == fleet.Active {
-		return Plan{}, berth.Errorf(berth.Conflict, "the server is on").Hinted("turn it off first: power_server off")
+		return Plan{}, berth.Errorf(berth.Conflict, "the server is on; it has to be off for this").Hinted("turn it off first: power_server off")
 	}
 	price, err := s.fleet.PlanResize(ctx, rx, r.Server, r.buyer(), in.Size, in.KeepDisk)
 	return Plan{
