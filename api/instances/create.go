@@ -142,7 +142,7 @@ func (w wanted) check(l *billing.PriceList) error {
 func (w wanted) String() string {
 	text := fmt.Sprintf("%d vCPUs, %d GB of memory and %d GB of storage", w.VCPUs, w.RAM, w.Storage)
 	for name, g := range w.GPUs {
-		text += fmt.Sprintf(" with %d GPUs %s", g.Count, name)
+		text += fmt.Sprintf(" with %d × %s", g.Count, name)
 	}
 	return text
 }

@@ -44,9 +44,13 @@ var naming = map[berth.Code]bool{
 	berth.MethodNotAllowed: true, berth.Suspended: true, berth.BudgetExceeded: true,
 }
 
-// fields are the document's names of an operation's inputs.
+// within is where the document has what an instance is to be.
+const within = "data.attributes."
+
+// fields are the document's names of operations' inputs, among the attributes.
 var fields = map[string]string{
-	"label": "name", "ssh_key_ids": "ssh_key_id", "public_key": "ssh_key", "offer_id": "resources", "region": "hostnode_id",
+	"label": "name", "image": "image", "ssh_key_ids": "ssh_key_id", "public_key": "ssh_key", "offer_id": "resources",
+	"port_forwards": "port_forwards", "cloud_init": "cloud_init",
 }
 
 // refuse words an error. Nobody is asked for a payment here: a 402 without a
@@ -80,24 +84,15 @@ func refuse(_ http.Header, e *berth.Error) (int, any) {
 	return status, out
 }
 
-// pointer is a field's name in the document's words, and where it stands in the
-// body. Operations name their own inputs, the form those of the body.
+// pointer is a field's name for a reader, and where it stands in the body.
+// Operations name their own inputs, the form those of the body.
 func pointer(field string) (name, place string) {
-	const attributes = "data.attributes"
-	head, rest, _ := strings.Cut(field, "[") // an element of a list
+	head, _, _ := strings.Cut(field, "[") // an element of a list
 	if own, ok := fields[head]; ok {
-		head = own
+		field = within + own + strings.TrimPrefix(field, head)
 	}
-	name = head
-	if rest != "" {
-		name += "[" + rest
+	if field != "" {
+		place = "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(field)
 	}
-	switch whole := field == "" || field == "data" || strings.HasPrefix(field, "data."); {
-	case !whole:
-		name = attributes + "." + name
-	case field == "":
-		return "", ""
-	}
-	place = "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(name)
-	return strings.TrimPrefix(name, attributes+"."), place
+	return strings.TrimPrefix(field, within), place
 }

@@ -70,6 +70,6 @@ func toBeHad(o ops.OfferView) bool { return o.Available == nil || *o.Available }
 func wrong(name, reason string) *berth.Error {
 	return &berth.Error{
 		Code: berth.InvalidInput, Message: name + ": " + reason,
-		Fields: []berth.Field{{Name: name, Reason: reason}},
+		Fields: []berth.Field{{Name: within + name, Reason: reason}},
 	}
 }
