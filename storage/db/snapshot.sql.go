@@ -270,6 +270,7 @@ type SnapshotsSinceParams struct {
 	Max      int32
 }
 
+// Those whose retention ends after a time, whatever became of them.
 func (q *Queries) SnapshotsSince(ctx context.Context, arg SnapshotsSinceParams) ([]Snapshot, error) {
 	rows, err := q.db.QueryContext(ctx, snapshotsSince,
 		arg.Owner,
