@@ -12,6 +12,7 @@ import (
 
 // The stages of a destroy, beside those of taking a snapshot.
 const (
+	stageWaiting      = "waiting for a snapshot"
 	stageSnapshotting = "snapshotting"
 	stageDeleting     = "deleting"
 	stageConfirming   = "confirming"
@@ -41,6 +42,11 @@ func (f *Fleet) checkEnds(ctx context.Context, rx Rx, s Server) error {
 	if s.Status == Provisioning {
 		return nil
 	}
+	// A snapshot changes nothing about the server: its end waits for it, and who
+	// asked need not ask again while each hour is paid.
+	if open, err := openAction(ctx, rx, s.Owner, s.ID); err != nil || open.Kind == ActionSnapshot {
+		return err
+	}
 	return checkFree(ctx, rx, s)
 }
 
@@ -69,6 +75,10 @@ func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool,
 	if err := f.halt(ctx, tx, &s); err != nil {
 		return Snapshot{}, Action{}, err
 	}
+	before, err := openAction(ctx, tx, s.Owner, s.ID)
+	if err != nil {
+		return Snapshot{}, Action{}, err
+	}
 	switch {
 	case s.Status == Provisioning:
 		if err := f.cancelCreate(ctx, tx, s); err != nil {
@@ -93,11 +103,33 @@ func (f *Fleet) destroy(ctx context.Context, tx Tx, s Server, withSnapshot bool,
 			return Snapshot{}, Action{}, err
 		}
 	}
+	if before.Kind == ActionSnapshot {
+		a.Stage = stageWaiting
+	}
 	s.Status, s.DueAt = Destroying, time.Time{}
 	if err := tx.UpdateServer(ctx, s); err != nil {
 		return Snapshot{}, Action{}, fmt.Errorf("update server: %w", err)
 	}
 	return sn, a, f.start(ctx, tx, a)
+}
+
+// awaitSnapshot waits for a snapshot that was begun before the destroy.
+func (f *Fleet) awaitSnapshot(ctx context.Context, w work) (outcome, error) {
+	running := false
+	err := f.Store.Read(ctx, func(rx Rx) error {
+		open, err := rx.Actions(ctx, ActionFilter{Owner: w.Server.Owner, Subject: w.Server.ID, Open: true, Limit: 2})
+		running = len(open) > 1 // one is the destroy
+		return err
+	})
+	switch {
+	case err != nil:
+		return outcome{}, fmt.Errorf("look for actions on %s: %w", w.Server.ID, err)
+	case running:
+		return outcome{wait: f.pollPause(w.Action)}, nil
+	case w.Snapshot.ID == "":
+		return outcome{to: stageDeleting}, nil
+	}
+	return outcome{to: stageSnapshotting}, nil
 }
 
 // cancelCreate ends the action that is making a server. Whatever it is doing at
@@ -129,6 +161,7 @@ func destroySaga() saga {
 			{name: stageDeleting, percent: 60, run: remove(stageConfirming)},
 			{name: stageConfirming, percent: 85, run: confirmGone(stageDeleting, stageGone, (*Fleet).bury)},
 			{name: stageGone, percent: 100},
+			{name: stageWaiting, run: (*Fleet).awaitSnapshot},
 		},
 		fail: (*Fleet).keepServer,
 	}

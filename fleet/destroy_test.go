@@ -251,3 +251,53 @@ func TestDestroyWhenTheSnapshotFails(t *testing.T) {
 		}
 	})
 }
+
+// TestDestroyDuringASnapshot: the end of a server waits for the snapshot that its
+// owner has begun, and nothing is billed meanwhile. What fails of it is no matter.
+func TestDestroyDuringASnapshot(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ keep, broken bool }{
+		"and without another": {false, false}, "and with another": {true, false}, "that fails": {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSim(t)
+			srv := s.created(s.deposit())
+			if tt.broken {
+				s.cloud.Fail(fleettest.Snapshot, fleettest.Fault{Kind: provider.Invalid})
+			}
+			first, err := s.snapshot(srv.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := s.destroy(srv.ID, tt.keep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.destroy(srv.ID, tt.keep); berth.CodeOf(err) != berth.Conflict {
+				t.Errorf("destroyed again: %v", err)
+			}
+			s.step(a.ID)
+			if got := s.action(a.ID); got.Status != fleet.ActionRunning || s.cloud.Calls(fleettest.Delete) > 0 {
+				t.Errorf("while the snapshot is taken the destroy is %s at %q", got.Status, got.Stage)
+			}
+			wanted := fleet.ActionDone
+			if tt.broken {
+				wanted = fleet.ActionFailed
+			}
+			s.mustEnd(first.ID, wanted)
+			s.mustEnd(a.ID, fleet.ActionDone)
+			if got := s.server(srv.ID); got.Status != fleet.Destroyed || s.escrow(srv.ID) != 0 {
+				t.Errorf("in the end it is %s, with %s in its escrow", got.Status, s.escrow(srv.ID))
+			}
+			kept := map[bool]int{true: 2, false: 1}[tt.keep]
+			if tt.broken {
+				kept--
+			}
+			if got := s.cloud.CountSnapshots(); got != kept {
+				t.Errorf("%d snapshots are kept, want %d", got, kept)
+			}
+			s.check()
+		})
+	}
+}
