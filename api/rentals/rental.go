@@ -223,7 +223,7 @@ func serveRental(x *api.Exchange) (detail, error) {
 		return detail{}, err
 	}
 	d := detail{Term: viewTerm(v, x.Now()), Hold: holdDays(x), Used: whole(v.UsageDays)}
-	if v.Purchase != nil {
+	if v.Purchase != nil && d.Amount > 0 {
 		d.Transaction = &dealing{paid(v.TransactionID, *v.Purchase), v.CreatedAt}
 	}
 	d.Server, err = machines{}.server(x, v)

@@ -165,6 +165,9 @@ func TestRentalsAreListed(t *testing.T) {
 			t.Errorf("servers %+v and %+v", brief[i].Server, full[i].Server)
 		}
 	}
+	if v := r.look(p, lost); v.Transaction != nil || v.Amount != "0.00" {
+		t.Errorf("what never came up has cost %s by %+v", v.Amount, v.Transaction)
+	}
 	if during[0].Status != "terminated" {
 		t.Errorf("while it is destroyed it is %s", during[0].Status)
 	}
@@ -343,4 +346,35 @@ func TestDefects(t *testing.T) {
 			t.Errorf("%s: %d %s %s", path, a.status, a.Message, a.Data)
 		}
 	}
+}
+
+// TestRetries: under an idempotency key, things are bought once, and the same is
+// answered again.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.Principal()
+	twice := func(path string, body any) {
+		t.Helper()
+		first := r.send("POST", path, p.Token, body, "Idempotency-Key", path)
+		before := r.Balance(p.ID)
+		second := r.send("POST", path, p.Token, body, "Idempotency-Key", path)
+		if first.status >= 300 || second.status != first.status || string(second.Data) != string(first.Data) {
+			t.Errorf("%s answers %d %s, then %d %s", path, first.status, first.Data, second.status, second.Data)
+		}
+		if after := r.Balance(p.ID); after != before {
+			t.Errorf("%s again takes money: %+v, was %+v", path, after, before)
+		}
+	}
+	twice("/servers/"+r.offer(p)+"/rent", in{"rental_days": 1})
+	r.Settle()
+	var list []leased
+	if r.must(p, "GET", "/rentals", nil, http.StatusOK, &list); len(list) != 1 {
+		t.Fatalf("%d rentals", len(list))
+	}
+	twice("/rentals/"+list[0].ID+"/extend", in{"additional_days": 7})
+	if v := r.look(p, list[0].ID); v.Remaining != 8 {
+		t.Errorf("%d days remain", v.Remaining)
+	}
+	twice("/pools", in{"name": "Team"})
 }

@@ -70,8 +70,9 @@ type answer struct {
 	Data    json.RawMessage `json:"data"`
 }
 
-// send sends a request. A body is JSON, or text as it stands.
-func (r *rig) send(method, path, token string, body any) (a answer) {
+// send sends a request. A body is JSON, or text as it stands; headers are names and
+// values in turn.
+func (r *rig) send(method, path, token string, body any, headers ...string) (a answer) {
 	r.t.Helper()
 	var from io.Reader
 	switch body := body.(type) {
@@ -91,6 +92,9 @@ func (r *rig) send(method, path, token string, body any) (a answer) {
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := r.server.Client().Do(req)
 	if err != nil {
