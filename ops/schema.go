@@ -223,7 +223,8 @@ func (o *Operation) bind(args map[string]any) (any, error) {
 }
 
 // complete coerces values to a schema in place, drops what is null and puts in
-// what is missing and has a default, in objects inside it too.
+// what is missing and has a default. Objects inside, as the elements of lists and
+// maps, are completed too.
 func complete(s *huma.Schema, values map[string]any) {
 	for name, p := range s.Properties {
 		v, ok := values[name]
@@ -236,6 +237,11 @@ func complete(s *huma.Schema, values map[string]any) {
 		}
 		if !ok && p.Default != nil {
 			values[name] = p.Default
+		}
+	}
+	if each, ok := s.AdditionalProperties.(*huma.Schema); ok {
+		for name, v := range values {
+			values[name] = coerce(each, v)
 		}
 	}
 }
@@ -355,6 +361,12 @@ func coerce(s *huma.Schema, v any) any {
 				return many
 			}
 			return []any{coerce(s.Items, list)}
+		case []any:
+			many := make([]any, len(list))
+			for i, e := range list {
+				many[i] = coerce(s.Items, e)
+			}
+			return many
 		case []string:
 			many := make([]any, len(list))
 			for i, e := range list {

@@ -29,6 +29,16 @@ type bindIn struct {
 	Region   string            `json:"region,omitempty" catalog:"region" more:"list_offers" maxLength:"64" doc:"Anywhere."`
 	Env      map[string]string `json:"env,omitempty" maxProperties:"3"`
 	Cap      *string           `json:"cap,omitempty" maxLength:"20"`
+
+	Disk  *bindDisk           `json:"disk,omitempty"`
+	Disks map[string]bindDisk `json:"disks,omitempty" maxProperties:"3"`
+}
+
+// bindDisk is an input inside another.
+type bindDisk struct {
+	GB   int      `json:"gb" minimum:"1"`
+	Kind string   `json:"kind,omitempty" default:"ssd" maxLength:"20"`
+	Tags []string `json:"tags,omitempty" maxItems:"3"`
 }
 
 func bindTable() *Operation {
@@ -73,6 +83,10 @@ func TestBind(t *testing.T) {
 		"numbers of a query":  {map[string]any{"server_id": "s", "days": []string{"7", "30"}}, alter(func(i *bindIn) { i.Days = []int{7, 30} })},
 		"object as text":      {map[string]any{"server_id": "s", "env": `{"A":"1"}`}, alter(func(i *bindIn) { i.Env = map[string]string{"A": "1"} })},
 		"pointer":             {map[string]any{"server_id": "s", "cap": "5.00"}, alter(func(i *bindIn) { i.Cap = &text })},
+		"inside an object":    {map[string]any{"server_id": "s", "disk": map[string]any{"gb": "5", "kind": nil, "tags": "a"}}, alter(func(i *bindIn) { i.Disk = &bindDisk{5, "ssd", []string{"a"}} })},
+		"inside text":         {map[string]any{"server_id": "s", "disk": `{"gb":5,"tags":null}`}, alter(func(i *bindIn) { i.Disk = &bindDisk{5, "ssd", nil} })},
+		"objects by name":     {map[string]any{"server_id": "s", "disks": map[string]any{"a": map[string]any{"gb": 1}}}, alter(func(i *bindIn) { i.Disks = map[string]bindDisk{"a": {1, "ssd", nil}} })},
+		"numbers in a list":   {map[string]any{"server_id": "s", "days": []any{"7", 30.0}}, alter(func(i *bindIn) { i.Days = []int{7, 30} })},
 		"the catalog changed": {map[string]any{"server_id": "s", "size": "huge"}, alter(func(i *bindIn) { i.Size = "huge" })},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,6 +134,9 @@ func TestBindRefuses(t *testing.T) {
 		"yes":                 {map[string]any{"server_id": "s", "force": "yes"}, "force"},
 		"an object in a list": {map[string]any{"server_id": "s", "keys": []any{map[string]any{}}}, "keys"},
 		"a list in an object": {map[string]any{"server_id": "s", "env": map[string]any{"A": []any{}}}, "env"},
+		"wrong inside":        {map[string]any{"server_id": "s", "disk": map[string]any{"gb": 0}}, "disk.gb"},
+		"unknown inside":      {map[string]any{"server_id": "s", "disk": map[string]any{"gb": 1, "colour": "red"}}, "disk.colour"},
+		"wrong by name":       {map[string]any{"server_id": "s", "disks": map[string]any{"a": map[string]any{"gb": 0}}}, "disks.a.gb"},
 		"broken JSON":         {map[string]any{"server_id": "s", "env": `{"A":`}, "env"},
 		"another enum":        {map[string]any{"server_id": "s", "mode": "binary"}, "mode"},
 		"unknown":             {map[string]any{"server_id": "s", "colour": "red"}, "colour"},
