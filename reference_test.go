@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"berth/api"
+	"berth/fleet"
 	"berth/ops"
 	"berth/ops/opstest"
 )
@@ -59,6 +60,10 @@ func operationReference(t *testing.T, w *opstest.World) string {
 		if codes := refusals(doc, op); len(codes) > 0 {
 			fmt.Fprintf(&b, "\nErrors: `%s`.\n", strings.Join(codes, "`, `"))
 		}
+	}
+	b.WriteString("\n# Events\n\nWhat the feed of `list_events` tells, oldest first; `subject` is the id of what it is about.\n\n| kind | |\n|---|---|\n")
+	for _, e := range fleet.EventDocs {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", e.Kind, e.Text)
 	}
 	return b.String()
 }

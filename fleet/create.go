@@ -41,7 +41,7 @@ func (f *Fleet) Create(ctx context.Context, tx Tx, o CreateOrder, price billing.
 	if err := tx.InsertServer(ctx, s); err != nil {
 		return Server{}, Action{}, fmt.Errorf("insert server: %w", err)
 	}
-	err = f.emit(ctx, tx, s.Owner, "server.created", s.ID, data{"label": s.Label, "size": s.Size, "region": s.Region})
+	err = f.emit(ctx, tx, s.Owner, EventServerCreated, s.ID, data{"label": s.Label, "size": s.Size, "region": s.Region})
 	if err != nil {
 		return Server{}, Action{}, err
 	}
@@ -265,7 +265,7 @@ func (f *Fleet) deliver(ctx context.Context, tx Tx, w *work) error {
 		s.Lease.begin(now)
 	}
 	f.reschedule(s)
-	return f.emit(ctx, tx, s.Owner, "server.ready", s.ID, data{"ip": s.Addr, "paid_until": s.Lease.PaidUntil})
+	return f.emit(ctx, tx, s.Owner, EventServerReady, s.ID, data{"ip": s.Addr, "paid_until": s.Lease.PaidUntil})
 }
 
 // failCreate ends a server that never came up. Its machine, if there is one, is
@@ -284,7 +284,7 @@ func (f *Fleet) failCreate(ctx context.Context, tx Tx, w *work) (string, error) 
 	if err := f.settle(ctx, tx, s); err != nil {
 		return "", err
 	}
-	return cleanup, f.emit(ctx, tx, s.Owner, "server.failed", s.ID, data{"reason": s.Reason})
+	return cleanup, f.emit(ctx, tx, s.Owner, EventServerFailed, s.ID, data{"reason": s.Reason})
 }
 
 // bootLimit is how long a machine may take to become active.

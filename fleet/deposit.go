@@ -86,7 +86,7 @@ func (f *Fleet) settle(ctx context.Context, tx Tx, s *Server) error {
 	if err := f.giveBack(ctx, tx, s, string(s.ID), rest); err != nil {
 		return err
 	}
-	return f.emit(ctx, tx, s.Owner, "lease.settled", s.ID, data{"returned": rest})
+	return f.emit(ctx, tx, s.Owner, EventLeaseSettled, s.ID, data{"returned": rest})
 }
 
 // settled is the change that makes another one and ends the server's deposit.

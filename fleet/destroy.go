@@ -198,7 +198,7 @@ func (f *Fleet) loseDisk(ctx context.Context, tx Tx, w *work) error {
 	if err := f.failSnapshot(ctx, tx, w, "the provider could not copy the disk"); err != nil {
 		return err
 	}
-	return f.emit(ctx, tx, w.Server.Owner, "server.lost_snapshot", w.Server.ID, data{"snapshot_id": w.Snapshot.ID})
+	return f.emit(ctx, tx, w.Server.Owner, EventServerLostSnapshot, w.Server.ID, data{"snapshot_id": w.Snapshot.ID})
 }
 
 // keepServer puts a server back that could not be snapshotted.
@@ -215,7 +215,7 @@ func (f *Fleet) keepServer(ctx context.Context, tx Tx, w *work) (string, error) 
 	if err := f.failSnapshot(ctx, tx, w, w.Action.Reason); err != nil {
 		return "", err
 	}
-	return "", f.emit(ctx, tx, w.Server.Owner, "server.kept", w.Server.ID, data{"reason": w.Action.Reason})
+	return "", f.emit(ctx, tx, w.Server.Owner, EventServerKept, w.Server.ID, data{"reason": w.Action.Reason})
 }
 
 // remove is a step that deletes a server's machines, one at a time: the one
@@ -307,5 +307,5 @@ func (f *Fleet) remains(ctx context.Context, w work) (remnant, error) {
 // bury ends a server's row.
 func (f *Fleet) bury(ctx context.Context, tx Tx, w *work) error {
 	w.Server.Status, w.Server.Ended = Destroyed, f.Now()
-	return f.emit(ctx, tx, w.Server.Owner, "server.destroyed", w.Server.ID, data{"snapshot_id": w.Snapshot.ID})
+	return f.emit(ctx, tx, w.Server.Owner, EventServerDestroyed, w.Server.ID, data{"snapshot_id": w.Snapshot.ID})
 }

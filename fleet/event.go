@@ -13,7 +13,7 @@ import (
 type data map[string]any
 
 // emit appends an event to its principal's feed.
-func (f *Fleet) emit(ctx context.Context, tx Tx, principal berth.ID, kind string, subject berth.ID, d data) error {
+func (f *Fleet) emit(ctx context.Context, tx Tx, principal berth.ID, kind EventKind, subject berth.ID, d data) error {
 	var text json.RawMessage
 	if d != nil {
 		text = mustJSON(d)

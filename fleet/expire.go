@@ -110,7 +110,7 @@ func (f *Fleet) warn(ctx context.Context, tx Tx, s *Server) error {
 	if s.Status == Suspended {
 		d["ends_at"] = s.Lease.GraceUntil
 	}
-	return f.emit(ctx, tx, s.Owner, "lease.warning", s.ID, d)
+	return f.emit(ctx, tx, s.Owner, EventLeaseWarning, s.ID, d)
 }
 
 // endOfLease renews a lease that has run out, or starts to destroy its server.
@@ -134,14 +134,14 @@ func (f *Fleet) endOfLease(ctx context.Context, tx Tx, s *Server) (Action, error
 	}
 	if refusal != nil {
 		d := data{"code": refusal.Code, "reason": refusal.Message}
-		if err := f.emit(ctx, tx, s.Owner, "lease.renewal_failed", s.ID, d); err != nil {
+		if err := f.emit(ctx, tx, s.Owner, EventLeaseRenewalFailed, s.ID, d); err != nil {
 			return Action{}, err
 		}
 	}
 	if renews && s.Lease.Period == Hour {
 		return f.suspend(ctx, tx, s, refusal)
 	}
-	if err := f.emit(ctx, tx, s.Owner, "lease.ended", s.ID, data{"paid_until": s.Lease.PaidUntil}); err != nil {
+	if err := f.emit(ctx, tx, s.Owner, EventLeaseEnded, s.ID, data{"paid_until": s.Lease.PaidUntil}); err != nil {
 		return Action{}, err
 	}
 	_, a, err := f.destroy(ctx, tx, *s, true, destroyInput{Was: s.Status, LeaseEnd: true})
@@ -173,7 +173,7 @@ func (f *Fleet) renew(ctx context.Context, tx Tx, s *Server) (refusal *berth.Err
 	f.lengthen(s, s.Lease.Renewal)
 	f.reschedule(s)
 	s.Price += price.Total
-	return nil, f.emit(ctx, tx, s.Owner, "lease.renewed", s.ID, data{"charged": price.Total, "paid_until": s.Lease.PaidUntil})
+	return nil, f.emit(ctx, tx, s.Owner, EventLeaseRenewed, s.ID, data{"charged": price.Total, "paid_until": s.Lease.PaidUntil})
 }
 
 // renewalPrice is what a renewal costs, if the owner may spend that.

@@ -214,7 +214,7 @@ type Action struct {
 type Event struct {
 	Principal berth.ID        `json:"-"`
 	Seq       int64           `json:"seq"`
-	Kind      string          `json:"kind"` // such as "server.created" or "lease.warning"
+	Kind      EventKind       `json:"kind"`
 	Subject   berth.ID        `json:"subject"`
 	Data      json.RawMessage `json:"data,omitempty"`
 	At        time.Time       `json:"at"`

@@ -21,7 +21,7 @@ func (f *Fleet) suspend(ctx context.Context, tx Tx, s *Server, why *berth.Error)
 	if err := tx.UpdateServer(ctx, *s); err != nil {
 		return Action{}, fmt.Errorf("update server: %w", err)
 	}
-	err := f.emit(ctx, tx, s.Owner, "server.suspended", s.ID, data{
+	err := f.emit(ctx, tx, s.Owner, EventServerSuspended, s.ID, data{
 		"reason": why.Message, "code": why.Code, "needs": s.Lease.Rate, "until": s.Lease.GraceUntil,
 	})
 	if err != nil {
@@ -174,7 +174,7 @@ func (f *Fleet) revived(ctx context.Context, tx Tx, w *work) error {
 	s.Lease.Bought += time.Hour
 	s.Price += s.Lease.Rate
 	f.reschedule(s)
-	return f.emit(ctx, tx, s.Owner, "server.revived", s.ID, data{"charged": s.Lease.Rate, "paid_until": s.Lease.PaidUntil})
+	return f.emit(ctx, tx, s.Owner, EventServerRevived, s.ID, data{"charged": s.Lease.Rate, "paid_until": s.Lease.PaidUntil})
 }
 
 // enforceOff starts to turn a suspended server off again that runs all the same:

@@ -121,7 +121,7 @@ func (f *Fleet) AddKey(ctx context.Context, tx Tx, owner berth.ID, name, publicK
 	if err := tx.InsertKey(ctx, k); err != nil {
 		return Key{}, err
 	}
-	return k, f.emit(ctx, tx, owner, "key.added", k.ID, data{"name": name, "fingerprint": fingerprint})
+	return k, f.emit(ctx, tx, owner, EventKeyAdded, k.ID, data{"name": name, "fingerprint": fingerprint})
 }
 
 // RemoveKey forgets an SSH public key. Servers on which it is installed keep it.
@@ -129,5 +129,5 @@ func (f *Fleet) RemoveKey(ctx context.Context, tx Tx, k Key) error {
 	if err := tx.DeleteKey(ctx, k.ID); err != nil {
 		return err
 	}
-	return f.emit(ctx, tx, k.Owner, "key.removed", k.ID, data{"name": k.Name})
+	return f.emit(ctx, tx, k.Owner, EventKeyRemoved, k.ID, data{"name": k.Name})
 }

@@ -163,7 +163,7 @@ func (f *Fleet) Extend(ctx context.Context, tx Tx, s Server, by Buyer, more More
 		return Server{}, fmt.Errorf("update server: %w", err)
 	}
 	d["paid_until"] = s.Lease.PaidUntil
-	return s, f.emit(ctx, tx, s.Owner, "lease.extended", s.ID, d)
+	return s, f.emit(ctx, tx, s.Owner, EventLeaseExtended, s.ID, d)
 }
 
 // blendRate makes a rental's rate the worth of an hour of all its time that is
@@ -213,7 +213,7 @@ func (f *Fleet) SetAutoRenew(ctx context.Context, tx Tx, s Server, on bool) (Ser
 	if err := tx.UpdateServer(ctx, s); err != nil {
 		return Server{}, fmt.Errorf("update server: %w", err)
 	}
-	return s, f.emit(ctx, tx, s.Owner, "lease.auto_renew", s.ID, data{"on": on})
+	return s, f.emit(ctx, tx, s.Owner, EventLeaseAutoRenew, s.ID, data{"on": on})
 }
 
 // RentalDays are the whole days for which a server has been there at a time, and

@@ -179,7 +179,7 @@ func (f *Fleet) start(ctx context.Context, tx Tx, a Action) error {
 	if err := tx.InsertAction(ctx, a); err != nil {
 		return fmt.Errorf("insert action: %w", err)
 	}
-	return f.emit(ctx, tx, a.Owner, "action.started", a.ID, stageData(a))
+	return f.emit(ctx, tx, a.Owner, EventActionStarted, a.ID, stageData(a))
 }
 
 // input reads what an action's kind keeps in its row.

@@ -117,7 +117,7 @@ func became(status Status) change {
 			return nil
 		}
 		w.Server.Status = status
-		return f.emit(ctx, tx, w.Server.Owner, "server."+string(status), w.Server.ID, nil)
+		return f.emit(ctx, tx, w.Server.Owner, EventKind("server."+string(status)), w.Server.ID, nil)
 	}
 }
 

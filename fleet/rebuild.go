@@ -100,6 +100,6 @@ func (f *Fleet) install(ctx context.Context, w work) (outcome, error) {
 		}
 		w.Server.Image, w.Server.Snapshot = in.Image, in.Snapshot
 		w.Server.CustomBoot = secrets.UserData != "" || in.Snapshot != ""
-		return f.emit(ctx, tx, w.Server.Owner, "server.rebuilt", w.Server.ID, data{"image": in.Image, "snapshot_id": in.Snapshot})
+		return f.emit(ctx, tx, w.Server.Owner, EventServerRebuilt, w.Server.ID, data{"image": in.Image, "snapshot_id": in.Snapshot})
 	})(f, ctx, w)
 }

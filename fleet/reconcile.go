@@ -131,7 +131,7 @@ func (f *round) sweepMachine(ctx context.Context, m provider.Machine) error {
 		if err := tx.LockPrincipal(ctx, s.Owner); err != nil {
 			return err
 		}
-		return f.emit(ctx, tx, s.Owner, "server.orphan_destroyed", s.ID, data{"machine": m.ID})
+		return f.emit(ctx, tx, s.Owner, EventServerOrphanDestroyed, s.ID, data{"machine": m.ID})
 	})
 }
 
@@ -222,7 +222,7 @@ func (f *round) writeBackPower(ctx context.Context, s Server, m provider.Machine
 	}
 	return f.correct(ctx, s, func(tx Tx, s *Server) error {
 		s.Status = is
-		return f.emit(ctx, tx, s.Owner, "server."+string(is), s.ID, nil)
+		return f.emit(ctx, tx, s.Owner, EventKind("server."+string(is)), s.ID, nil)
 	})
 }
 
@@ -246,7 +246,7 @@ func (f *round) sweepVanished(ctx context.Context, s Server) error {
 			return err
 		}
 		s.Status, s.Reason, s.Ended = Failed, vanishedReason, f.Now()
-		return f.emit(ctx, tx, s.Owner, "server.failed", s.ID, data{"reason": vanishedReason, "refunded": amount})
+		return f.emit(ctx, tx, s.Owner, EventServerFailed, s.ID, data{"reason": vanishedReason, "refunded": amount})
 	})
 }
 

@@ -182,7 +182,7 @@ func grow(size billing.Size, in resizeInput) change {
 			return fmt.Errorf("capture %s: %w", w.Action.Charge, err)
 		}
 		w.Action.Charge = ""
-		return f.emit(ctx, tx, s.Owner, "server.resized", s.ID, data{"size": s.Size, "disk_gb": s.DiskGB})
+		return f.emit(ctx, tx, s.Owner, EventServerResized, s.ID, data{"size": s.Size, "disk_gb": s.DiskGB})
 	}
 }
 

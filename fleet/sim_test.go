@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -343,9 +344,9 @@ func (s *sim) balance() (b billing.Account) {
 }
 
 // events counts the owner's events by kind.
-func (s *sim) events() map[string]int {
+func (s *sim) events() map[fleet.EventKind]int {
 	s.t.Helper()
-	kinds := map[string]int{}
+	kinds := map[fleet.EventKind]int{}
 	s.read(func(rx fleet.Rx) error {
 		for after := int64(0); ; {
 			page, err := rx.Events(bg, s.owner.ID, after, 100)
@@ -353,6 +354,9 @@ func (s *sim) events() map[string]int {
 				return err
 			}
 			for _, e := range page {
+				if !slices.ContainsFunc(fleet.EventDocs, func(d fleet.EventDoc) bool { return d.Kind == e.Kind }) {
+					s.t.Fatalf("the event %s is of no documented kind", e.Kind)
+				}
 				kinds[e.Kind]++
 				after = e.Seq
 			}

@@ -153,7 +153,7 @@ func complete(taken provider.Snapshot) change {
 		sn := &w.Snapshot
 		sn.Status, sn.ProviderID, sn.Bytes, sn.MinDiskGB = SnapshotAvailable, taken.ID, taken.Bytes, taken.MinDiskGB
 		sn.ExpiresAt = f.Now().Add(f.retention(sn.Contract, sn.Class))
-		return f.emit(ctx, tx, sn.Owner, "snapshot.available", sn.ID, data{
+		return f.emit(ctx, tx, sn.Owner, EventSnapshotAvailable, sn.ID, data{
 			"server_id": sn.Server, "bytes": sn.Bytes, "expires_at": sn.ExpiresAt,
 		})
 	}
@@ -166,7 +166,7 @@ func (f *Fleet) failSnapshot(ctx context.Context, tx Tx, w *work, reason string)
 		return nil
 	}
 	w.Snapshot.Status = SnapshotFailed
-	return f.emit(ctx, tx, w.Snapshot.Owner, "snapshot.failed", w.Snapshot.ID, data{"reason": reason})
+	return f.emit(ctx, tx, w.Snapshot.Owner, EventSnapshotFailed, w.Snapshot.ID, data{"reason": reason})
 }
 
 // PlanRetain tells what keeping a snapshot for more days costs.
@@ -197,7 +197,7 @@ func (f *Fleet) Retain(ctx context.Context, tx Tx, sn Snapshot, days int) (Snaps
 	if err := tx.UpdateSnapshot(ctx, sn); err != nil {
 		return Snapshot{}, fmt.Errorf("update snapshot: %w", err)
 	}
-	return sn, f.emit(ctx, tx, sn.Owner, "snapshot.extended", sn.ID, data{"expires_at": sn.ExpiresAt, "days": days})
+	return sn, f.emit(ctx, tx, sn.Owner, EventSnapshotExtended, sn.ID, data{"expires_at": sn.ExpiresAt, "days": days})
 }
 
 // PlanDeleteSnapshot tells whether a snapshot can be deleted now.
@@ -229,7 +229,7 @@ func (f *Fleet) dropSnapshot(ctx context.Context, tx Tx, sn Snapshot, as Snapsho
 	if err := tx.UpdateSnapshot(ctx, sn); err != nil {
 		return Action{}, fmt.Errorf("update snapshot: %w", err)
 	}
-	if err := f.emit(ctx, tx, sn.Owner, "snapshot."+string(as), sn.ID, data{"name": sn.Name}); err != nil {
+	if err := f.emit(ctx, tx, sn.Owner, EventKind("snapshot."+string(as)), sn.ID, data{"name": sn.Name}); err != nil {
 		return Action{}, err
 	}
 	a := f.newAction(ActionDeleteSnapshot, sn.Owner)

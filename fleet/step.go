@@ -315,7 +315,7 @@ func (f *Fleet) enter(ctx context.Context, tx Tx, w *work, name string) error {
 	a.Stage, a.StageAt, a.Attempt, a.Ref = st.name, f.Now(), 0, ""
 	a.Percent = max(a.Percent, st.percent)
 	if !st.final() {
-		return f.emit(ctx, tx, a.Owner, "action.stage", a.ID, stageData(*a))
+		return f.emit(ctx, tx, a.Owner, EventActionStage, a.ID, stageData(*a))
 	}
 	if a.Reason != "" {
 		return f.finish(ctx, tx, a, ActionFailed)
@@ -347,9 +347,9 @@ func (f *Fleet) giveUp(ctx context.Context, tx Tx, w *work, reason string) error
 func (f *Fleet) finish(ctx context.Context, tx Tx, a *Action, status ActionStatus) error {
 	a.Status, a.Ended = status, f.Now()
 	a.HeldBy, a.HeldTill, a.Ref = "", time.Time{}, ""
-	kind := "action.completed"
+	kind := EventActionCompleted
 	if status == ActionFailed {
-		kind = "action.failed"
+		kind = EventActionFailed
 	}
 	return f.emit(ctx, tx, a.Owner, kind, a.ID, stageData(*a))
 }
@@ -360,5 +360,5 @@ func (f *Fleet) tellDelay(ctx context.Context, tx Tx, a Action) error {
 	if a.Attempt < 4 || a.Attempt&(a.Attempt-1) != 0 {
 		return nil
 	}
-	return f.emit(ctx, tx, a.Owner, "action.delayed", a.ID, stageData(a))
+	return f.emit(ctx, tx, a.Owner, EventActionDelayed, a.ID, stageData(a))
 }

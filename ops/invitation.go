@@ -6,6 +6,7 @@ import (
 
 	"berth"
 	"berth/account"
+	"berth/fleet"
 )
 
 // InvitationView is an invitation as who is invited sees it.
@@ -140,7 +141,7 @@ func (s *System) acceptInvitation(ctx context.Context, tx Tx, r *Request, _ Invi
 	}
 	data := poolData(r.Pool, &r.Principal)
 	data["role"] = m.Role.String()
-	if err := s.notify(ctx, tx, r.Pool.Owner, "pool.joined", r.Pool.ID, data); err != nil {
+	if err := s.notify(ctx, tx, r.Pool.Owner, fleet.EventPoolJoined, r.Pool.ID, data); err != nil {
 		return PoolView{}, Effect{}, err
 	}
 	out, err := r.viewPool(ctx, tx, r.Pool, m.Role)
@@ -152,5 +153,5 @@ func (s *System) rejectInvitation(ctx context.Context, tx Tx, r *Request, _ Invi
 	if err := tx.DeleteMember(ctx, r.Invitation.ID); err != nil {
 		return out, Effect{}, err
 	}
-	return out, Effect{Ref: r.Invitation.ID}, s.notify(ctx, tx, r.Pool.Owner, "pool.rejected", r.Pool.ID, poolData(r.Pool, &r.Principal))
+	return out, Effect{Ref: r.Invitation.ID}, s.notify(ctx, tx, r.Pool.Owner, fleet.EventPoolRejected, r.Pool.ID, poolData(r.Pool, &r.Principal))
 }

@@ -7,6 +7,7 @@ import (
 
 	"berth"
 	"berth/account"
+	"berth/fleet"
 )
 
 // PersonView is an account as others see it.
@@ -160,7 +161,7 @@ func (s *System) invite(ctx context.Context, tx Tx, r *Request, in InviteIn, _ P
 	}
 	data := poolData(r.Pool, &r.Principal)
 	data["role"] = in.Role
-	if err := s.notify(ctx, tx, p.ID, "pool.invited", m.ID, data); err != nil {
+	if err := s.notify(ctx, tx, p.ID, fleet.EventPoolInvited, m.ID, data); err != nil {
 		return MemberView{}, Effect{}, err
 	}
 	out, err := viewMember(ctx, tx, m)
@@ -196,7 +197,7 @@ func (s *System) updateMember(ctx context.Context, tx Tx, r *Request, in UpdateM
 		if err := tx.UpdateMember(ctx, m); err != nil {
 			return MemberView{}, Effect{}, err
 		}
-		if err := s.notify(ctx, tx, m.Principal, "pool.role", r.Pool.ID, data); err != nil {
+		if err := s.notify(ctx, tx, m.Principal, fleet.EventPoolRole, r.Pool.ID, data); err != nil {
 			return MemberView{}, Effect{}, err
 		}
 	}
@@ -241,11 +242,11 @@ func (s *System) removeMember(ctx context.Context, tx Tx, r *Request, in MemberI
 	}
 	switch {
 	case m.Principal == r.Principal.ID:
-		err = s.notify(ctx, tx, r.Pool.Owner, "pool.left", r.Pool.ID, poolData(r.Pool, &r.Principal))
+		err = s.notify(ctx, tx, r.Pool.Owner, fleet.EventPoolLeft, r.Pool.ID, poolData(r.Pool, &r.Principal))
 	case m.Authorized():
-		err = s.notify(ctx, tx, m.Principal, "pool.removed", r.Pool.ID, poolData(r.Pool, nil))
+		err = s.notify(ctx, tx, m.Principal, fleet.EventPoolRemoved, r.Pool.ID, poolData(r.Pool, nil))
 	default:
-		err = s.notify(ctx, tx, m.Principal, "pool.withdrawn", m.ID, poolData(r.Pool, nil))
+		err = s.notify(ctx, tx, m.Principal, fleet.EventPoolWithdrawn, m.ID, poolData(r.Pool, nil))
 	}
 	return out, Effect{Ref: r.Pool.ID}, err
 }

@@ -295,7 +295,7 @@ func (s *System) deletePool(ctx context.Context, tx Tx, r *Request, _ PoolIn, _ 
 		return out, Effect{}, err
 	}
 	for _, m := range members {
-		if err := s.notify(ctx, tx, m.Principal, "pool.deleted", r.Pool.ID, poolData(r.Pool, nil)); err != nil {
+		if err := s.notify(ctx, tx, m.Principal, fleet.EventPoolDeleted, r.Pool.ID, poolData(r.Pool, nil)); err != nil {
 			return out, Effect{}, err
 		}
 	}
@@ -303,7 +303,7 @@ func (s *System) deletePool(ctx context.Context, tx Tx, r *Request, _ PoolIn, _ 
 }
 
 // notify appends an event to somebody's feed.
-func (s *System) notify(ctx context.Context, tx Tx, to berth.ID, kind string, subject berth.ID, data map[string]any) error {
+func (s *System) notify(ctx context.Context, tx Tx, to berth.ID, kind fleet.EventKind, subject berth.ID, data map[string]any) error {
 	text, err := json.Marshal(data)
 	if err == nil {
 		_, err = tx.AppendEvent(ctx, fleet.Event{Principal: to, Kind: kind, Subject: subject, Data: text, At: s.now()})

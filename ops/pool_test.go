@@ -87,7 +87,7 @@ func refused(t *testing.T, w *opstest.World, p opstest.Principal, op string, arg
 }
 
 // events checks that somebody was told of each of the given kinds.
-func events(t *testing.T, w *opstest.World, p opstest.Principal, kinds ...string) {
+func events(t *testing.T, w *opstest.World, p opstest.Principal, kinds ...fleet.EventKind) {
 	t.Helper()
 	list := w.Must(p.Creds, "list_events", opstest.Args{"limit": 200}).Out.(ops.EventsOut).Events
 	for _, kind := range kinds {

@@ -57,7 +57,7 @@ func (s *System) updateServer(ctx context.Context, tx Tx, r *Request, in UpdateS
 	}
 	err := tx.UpdateServer(ctx, sv)
 	if err == nil && sv.Pool != r.Server.Pool {
-		err = s.notify(ctx, tx, sv.Owner, "server.moved", sv.ID, map[string]any{"pool_id": sv.Pool})
+		err = s.notify(ctx, tx, sv.Owner, fleet.EventServerMoved, sv.ID, map[string]any{"pool_id": sv.Pool})
 	}
 	if err != nil {
 		return ServerView{}, effect, err

@@ -113,7 +113,7 @@ func (s *System) topUp(ctx context.Context, tx Tx, r *Request, in TopUpIn, plan 
 	if err != nil {
 		return out, Effect{}, fmt.Errorf("the event of a top-up: %w", err)
 	}
-	_, err = tx.AppendEvent(ctx, fleet.Event{Principal: to.ID, Kind: "balance.topped_up", Subject: to.ID, Data: data, At: s.now()})
+	_, err = tx.AppendEvent(ctx, fleet.Event{Principal: to.ID, Kind: fleet.EventBalanceToppedUp, Subject: to.ID, Data: data, At: s.now()})
 	return out, Effect{Ref: to.ID}, err
 }
 

@@ -28,7 +28,7 @@ func (tx *Tx) AppendEvent(ctx context.Context, e fleet.Event) (fleet.Event, erro
 	return e, tx.q.InsertEvent(ctx, db.InsertEventParams{
 		Principal: string(e.Principal),
 		Seq:       e.Seq,
-		Kind:      e.Kind,
+		Kind:      string(e.Kind),
 		Subject:   string(e.Subject),
 		Data:      string(e.Data),
 		At:        toMicros(e.At),
@@ -39,7 +39,7 @@ func toEvent(r db.Event) (fleet.Event, error) {
 	return fleet.Event{
 		Principal: berth.ID(r.Principal),
 		Seq:       r.Seq,
-		Kind:      r.Kind,
+		Kind:      fleet.EventKind(r.Kind),
 		Subject:   berth.ID(r.Subject),
 		Data:      fromJSON(r.Data),
 		At:        fromMicros(r.At),
