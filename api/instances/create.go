@@ -245,5 +245,5 @@ func none(l *billing.PriceList, w wanted, fit []ops.OfferView) error {
 	if where == "" {
 		where = "none at present"
 	}
-	return berth.Errorf(berth.OutOfCapacity, "%s are not to be had at this host node now", w).Hinted("Host nodes that have them: %s", where)
+	return berth.Errorf(berth.OutOfCapacity, "%s are not to be had at this host node now", w).Hinted("host nodes that have them: %s", where)
 }

@@ -278,6 +278,11 @@ func TestFailure(t *testing.T) {
 	if len(listed) != 1 || listed[0].(object)["status"] != "error" || listed[0].(object)["error"] == nil {
 		t.Errorf("listed: %v", listed)
 	}
+	r.must(http.StatusOK, "DELETE", "/instances/"+listed[0].(object)["id"].(string), p.Token, nil)
+	r.Settle()
+	if listed := r.must(http.StatusOK, "GET", "/instances", p.Token, nil)["instances"].([]any); len(listed) != 0 {
+		t.Errorf("listed in the end: %v", listed)
+	}
 	if a := r.Balance(p.ID); a.Available() != opstest.Credit || a.Held != 0 {
 		t.Errorf("the balance is %s, and %s is held", a.Available(), a.Held)
 	}
