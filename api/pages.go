@@ -223,11 +223,12 @@ func typeOf(s *huma.Schema) string {
 	if s.Items != nil {
 		text = s.Items.Type + " list"
 	}
+	if len(s.Enum) > 0 {
+		words := slices.DeleteFunc(slices.Clone(s.Enum), func(v any) bool { return v == nil })
+		text = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(words)), ", "), "[]")
+	}
 	if s.Nullable {
 		text += " or null"
-	}
-	if len(s.Enum) > 0 {
-		text = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(s.Enum)), ", "), "[]")
 	}
 	switch {
 	case s.Minimum != nil && s.Maximum != nil:

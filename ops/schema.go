@@ -92,6 +92,9 @@ func (in inliner) inline(s *huma.Schema, depth int) *huma.Schema {
 	}
 	out := *s
 	out.Nullable = s.Nullable && in.null && s.Type != huma.TypeArray
+	if out.Nullable && len(s.Enum) > 0 {
+		out.Enum = append(slices.Clone(s.Enum), nil) // a closed list has null only where it says so
+	}
 	if s.Items != nil {
 		out.Items = in.inline(s.Items, depth+1)
 	}

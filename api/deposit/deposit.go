@@ -34,10 +34,16 @@ const small = "small"
 // given time.
 func Contract(since time.Time) api.Contract {
 	m := newMetrics(since)
+	routes := append(serverRoutes(), append(keyRoutes(), openRoutes(m)...)...)
+	for i := range routes {
+		if routes[i].Price != nil { // a payment may be on its way, or can't be made here
+			routes[i].Errors = append(routes[i].Errors, http.StatusAccepted, http.StatusNotImplemented)
+		}
+	}
 	return api.Contract{
 		Name: billing.Deposits, Title: "Deposits: pay by x402, the rest returns", Base: "/deposit", Guide: guide,
 		Refuse: refuse, Wallets: true, Observe: m.observe,
-		Routes: append(serverRoutes(), append(keyRoutes(), openRoutes(m)...)...),
+		Routes: routes,
 	}
 }
 

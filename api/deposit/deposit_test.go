@@ -2,17 +2,14 @@ package deposit_test
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"berth"
-	"berth/api"
+	"berth/api/apitest"
 	"berth/api/deposit"
 	"berth/billing"
 	"berth/billing/railtest"
@@ -25,11 +22,11 @@ import (
 
 type object = map[string]any
 
-// rig is the contract over a whole Berth, without a network.
+// rig is the contract, served over a whole Berth.
 type rig struct {
 	*opstest.World
 	t     *testing.T
-	front http.Handler
+	front *apitest.Front
 	nonce int
 }
 
@@ -40,12 +37,7 @@ func newRig(t *testing.T) *rig {
 }
 
 // open puts the front over the world's present system.
-func (r *rig) open() {
-	r.front = api.New(api.Options{
-		System: r.System, Credentials: func(*http.Request) []ops.Credential { return nil }, Contracts: []api.Contract{deposit.Contract(r.Clock.Now())},
-		Now: r.Clock.Now, Log: slog.New(slog.DiscardHandler),
-	})
-}
+func (r *rig) open() { r.front = apitest.Serve(r.t, r.World, deposit.Contract(r.Clock.Now())) }
 
 // wallet is a payer's address, with money.
 func (r *rig) wallet(digit string) string {
@@ -57,25 +49,14 @@ func (r *rig) wallet(digit string) string {
 // send sends a request, with a credential where one is given.
 func (r *rig) send(method, path, credential string, body any) (int, object, http.Header) {
 	r.t.Helper()
-	text := ""
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		text = string(b)
-	}
-	req := httptest.NewRequest(method, "/deposit"+path, strings.NewReader(text))
+	var headers []string
 	if credential != "" {
-		req.Header.Set("Payment-Signature", credential)
+		headers = []string{"Payment-Signature", credential}
 	}
-	w := httptest.NewRecorder()
-	r.front.ServeHTTP(w, req)
+	res := r.front.Send(method, path, "", body, headers...)
 	var out object
-	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
-		r.t.Fatalf("%s %s: %v: %s", method, path, err, w.Body)
-	}
-	return w.Code, out, w.Header()
+	r.front.Into(res, &out)
+	return res.Status, out, res.Header
 }
 
 // credential is what a wallet signs to pay an amount.

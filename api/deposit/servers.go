@@ -55,7 +55,7 @@ var (
 func serverRoutes() []api.ContractRoute {
 	example := createServer{Name: "server", Type: small, Image: "ubuntu-24.04", Location: "nyc3"}
 	const id = "srv_000000000000000000000000"
-	foreign := []int{http.StatusForbidden, http.StatusNotFound, http.StatusBadGateway}
+	foreign := []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusBadGateway}
 	return []api.ContractRoute{
 		{
 			Method: "POST", Path: "/v1/servers", Status: http.StatusCreated, Summary: "Create a server; its deposit is charged beside the price",
@@ -102,7 +102,7 @@ func createFee(l *billing.PriceList) berth.Micros {
 func power(name, action, summary string) api.ContractRoute {
 	return api.ContractRoute{
 		Method: "POST", Path: "/v1/servers/{id}/" + name, Status: http.StatusOK, Summary: summary, Answer: acted{},
-		Errors: []int{http.StatusForbidden, http.StatusNotFound, http.StatusBadGateway},
+		Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusBadGateway},
 		Price:  fee(billing.FeePower),
 		Serve: paid(func(x *api.Exchange) (any, error) {
 			out, err := api.Run[ops.WorkOut](x, "power_server", map[string]any{"server_id": x.Request.PathValue("id"), "action": action})

@@ -134,7 +134,7 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("%v and %v are two servers", a, b)
 	}
 	res, out := r.send("POST", "/servers", p.Token, with(micro, "label", "other"), "Idempotency-Key", "k")
-	if res.StatusCode != http.StatusConflict || out["code"] != string(berth.IdempotencyConflict) {
-		t.Errorf("another body: %d %v", res.StatusCode, out)
+	if res.Status != http.StatusConflict || out["code"] != string(berth.IdempotencyConflict) {
+		t.Errorf("another body: %d %v", res.Status, out)
 	}
 }

@@ -147,8 +147,8 @@ func TestToken(t *testing.T) {
 	token := r.must(http.StatusCreated, "POST", "/auth/register", "", who)["accessToken"].(string)
 	r.Clock.Advance(15*time.Minute + time.Second)
 	res, out := r.send("GET", "/billing", token, nil)
-	if res.StatusCode != http.StatusUnauthorized || out["code"] != string(berth.Unauthenticated) || res.Header.Get("WWW-Authenticate") == "" {
-		t.Errorf("after 15 minutes: %d %v", res.StatusCode, out)
+	if res.Status != http.StatusUnauthorized || out["code"] != string(berth.Unauthenticated) || res.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("after 15 minutes: %d %v", res.Status, out)
 	}
 	token = r.must(http.StatusOK, "POST", "/auth/login", "", who)["accessToken"].(string)
 	r.must(http.StatusOK, "GET", "/billing", token, nil)

@@ -116,8 +116,8 @@ func TestCapacity(t *testing.T) {
 		t.Fatal(err)
 	}
 	res, out := r.send("POST", "/servers", p.Token, micro)
-	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
-		t.Errorf("where nothing is to be had: %d %v", res.StatusCode, out)
+	if res.Status != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+		t.Errorf("where nothing is to be had: %d %v", res.Status, out)
 	}
 }
 
@@ -146,8 +146,8 @@ func TestStrangers(t *testing.T) {
 		t.Run(route.Method+" "+route.Path, func(t *testing.T) {
 			for _, probe := range []any{body, nil, object{}} {
 				res, out := r.send(route.Method, path, "", probe)
-				if res.StatusCode != http.StatusPaymentRequired || res.Header.Get("WWW-Authenticate") != "" || res.Header.Get("PAYMENT-REQUIRED") != "" || out["accepts"] != nil || out["payment"] != nil {
-					t.Errorf("with %v and no token: %d %v %v", probe, res.StatusCode, res.Header, out)
+				if res.Status != http.StatusPaymentRequired || res.Header.Get("WWW-Authenticate") != "" || res.Header.Get("PAYMENT-REQUIRED") != "" || out["accepts"] != nil || out["payment"] != nil {
+					t.Errorf("with %v and no token: %d %v %v", probe, res.Status, res.Header, out)
 				}
 			}
 			nowhere := strings.Replace(route.Path, "{id}", "nothing", 1)
@@ -264,8 +264,8 @@ func TestRates(t *testing.T) {
 func limited(t *testing.T, r *rig, method, path, token string, body any) {
 	t.Helper()
 	res, out := r.send(method, path, token, body)
-	if res.StatusCode != http.StatusTooManyRequests || out["code"] != string(berth.RateLimited) || res.Header.Get("Retry-After") == "" {
-		t.Errorf("%s %s: %d %v", method, path, res.StatusCode, out)
+	if res.Status != http.StatusTooManyRequests || out["code"] != string(berth.RateLimited) || res.Header.Get("Retry-After") == "" {
+		t.Errorf("%s %s: %d %v", method, path, res.Status, out)
 	}
 }
 
@@ -299,8 +299,8 @@ func TestRoles(t *testing.T) {
 			}{{user, tt.user}, {admin, tt.admin}, {owner, tt.inOwner}} {
 				res, out := r.send(tt.method, tt.path, as.who.Token, tt.body)
 				r.Settle()
-				if res.StatusCode != as.status {
-					t.Errorf("%s: %d, want %d: %v", as.who.Email, res.StatusCode, as.status, out)
+				if res.Status != as.status {
+					t.Errorf("%s: %d, want %d: %v", as.who.Email, res.Status, as.status, out)
 				}
 			}
 		})

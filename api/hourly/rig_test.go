@@ -1,26 +1,13 @@
 package hourly_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
-	"sync"
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
-
 	"berth"
-	"berth/api"
+	"berth/api/apitest"
 	"berth/api/hourly"
-	"berth/billing"
 	"berth/fleet"
 	"berth/ops"
 	"berth/ops/opstest"
@@ -29,111 +16,28 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// rig is the contract, served over a whole Berth. Every answer that it gives is
-// held against the contract's own OpenAPI document.
+// rig is the contract, served over a whole Berth.
 type rig struct {
 	*opstest.World
-	t      *testing.T
-	server *httptest.Server
-	router routers.Router
+	t     *testing.T
+	front *apitest.Front
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{World: opstest.New(t), t: t}
 	r.Local(0) // the operator acts beside it
-	r.server = httptest.NewServer(api.New(api.Options{
-		System: r.System, Now: r.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler),
-		Credentials: func(req *http.Request) []ops.Credential {
-			token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-			if !ok {
-				return nil
-			}
-			return []ops.Credential{{Scheme: ops.BearerScheme, Token: token}}
-		},
-		Ready:     func(context.Context) error { return nil },
-		Contracts: []api.Contract{hourly.Contract()},
-	}))
-	t.Cleanup(r.server.Close)
-	var err error
-	if r.router, err = document(); err != nil {
-		t.Fatal(err)
-	}
+	r.front = apitest.Serve(t, r.World, hourly.Contract())
 	return r
-}
-
-// document is the contract's description.
-var document = sync.OnceValues(func() (routers.Router, error) {
-	c := hourly.Contract()
-	text, err := json.Marshal(api.ContractDocument(&c, billing.DefaultCatalog().Prices[billing.Hourly], "test"))
-	if err != nil {
-		return nil, err
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(text)
-	if err != nil {
-		return nil, err
-	}
-	return legacy.NewRouter(doc)
-})
-
-// check holds an answer against the description.
-func (r *rig) check(req *http.Request, res *http.Response, body []byte) {
-	r.t.Helper()
-	route, params, err := r.router.FindRoute(req)
-	if err != nil {
-		r.t.Errorf("%s %s is not described: %v", req.Method, req.URL.Path, err)
-		return
-	}
-	err = openapi3filter.ValidateResponse(r.t.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
-		Status:                 res.StatusCode, Header: res.Header, Body: io.NopCloser(bytes.NewReader(body)),
-		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
-	})
-	if err != nil {
-		r.t.Errorf("%s %s: %d is not as described: %.1000v", req.Method, req.URL.Path, res.StatusCode, err)
-	}
 }
 
 // send sends a request and returns its answer with the body read. Headers are
 // names and values in turn.
-func (r *rig) send(method, path, token string, body any, headers ...string) (*http.Response, object) {
+func (r *rig) send(method, path, token string, body any, headers ...string) (apitest.Answer, object) {
 	r.t.Helper()
-	var from io.Reader
-	switch body := body.(type) {
-	case nil:
-	case string:
-		from = strings.NewReader(body)
-	default:
-		text, err := json.Marshal(body)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		from = bytes.NewReader(text)
-	}
-	req, err := http.NewRequest(method, r.server.URL+path, from)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := r.server.Client().Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	res := r.front.Send(method, path, token, body, headers...)
 	var out object
-	if err := json.Unmarshal(text, &out); err != nil {
-		r.t.Fatalf("%s %s: %d %s: %v", method, path, res.StatusCode, text, err)
-	}
-	r.check(req, res, text)
+	r.front.Into(res, &out)
 	return res, out
 }
 
@@ -141,8 +45,8 @@ func (r *rig) send(method, path, token string, body any, headers ...string) (*ht
 func (r *rig) must(status int, method, path, token string, body any) object {
 	r.t.Helper()
 	res, out := r.send(method, path, token, body)
-	if res.StatusCode != status {
-		r.t.Fatalf("%s %s: status %d, want %d: %v", method, path, res.StatusCode, status, out)
+	if res.Status != status {
+		r.t.Fatalf("%s %s: status %d, want %d: %v", method, path, res.Status, status, out)
 	}
 	return out
 }

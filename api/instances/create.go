@@ -57,8 +57,8 @@ var createForm = ops.NewForm[create]()
 
 // created is what the document answers, with what was granted.
 type created struct {
-	summary
-	granted
+	Summary
+	Granted
 }
 
 func serveCreate(x *api.Exchange) (any, error) {
@@ -92,7 +92,7 @@ func serveCreate(x *api.Exchange) (any, error) {
 		return nil, err
 	}
 	v, err := view(x.Prices(), out.ServerView)
-	return document[created]{created{v.summary, v.granted}}, err
+	return document[created]{created{v.Summary, v.Granted}}, err
 }
 
 // fitting are the offers that have the resources, of all host nodes, the cheapest

@@ -23,7 +23,7 @@ const page = 200
 // Contract is the contract, served under /api/v2.
 func Contract() api.Contract {
 	gone := []int{http.StatusNotFound}
-	changed := append(gone, http.StatusConflict)
+	changed := append(gone, http.StatusConflict, http.StatusServiceUnavailable)
 	return api.Contract{
 		Name: billing.Instances, Title: "Instances: processors, memory, storage and GPUs of your choice", Base: "/api/v2", Guide: guide, Refuse: refuse,
 		Routes: []api.ContractRoute{
@@ -35,9 +35,9 @@ func Contract() api.Contract {
 			},
 			{Method: "GET", Path: "/instances", Status: http.StatusOK, Summary: "List all instances that are not deleted", Answer: document[instances]{}, Serve: serveList},
 			{Method: "GET", Path: "/instances/{id}", Status: http.StatusOK, Summary: "Look at an instance", Answer: document[instance]{}, Errors: gone, Serve: serveGet},
-			{Method: "POST", Path: "/instances/{id}/start", Status: http.StatusOK, Summary: "Start a stopped instance", Answer: document[summary]{}, Errors: changed, Serve: power("on")},
-			{Method: "POST", Path: "/instances/{id}/stop", Status: http.StatusOK, Summary: "Stop an instance; it is billed on, as its disk and address are kept", Answer: document[summary]{}, Errors: changed, Serve: power("off")},
-			{Method: "DELETE", Path: "/instances/{id}", Status: http.StatusOK, Summary: "Delete an instance and its disk", Answer: document[summary]{}, Errors: changed, Serve: serveDelete},
+			{Method: "POST", Path: "/instances/{id}/start", Status: http.StatusOK, Summary: "Start a stopped instance", Answer: document[Summary]{}, Errors: changed, Serve: power("on")},
+			{Method: "POST", Path: "/instances/{id}/stop", Status: http.StatusOK, Summary: "Stop an instance; it is billed on, as its disk and address are kept", Answer: document[Summary]{}, Errors: changed, Serve: power("off")},
+			{Method: "DELETE", Path: "/instances/{id}", Status: http.StatusOK, Summary: "Delete an instance and its disk", Answer: document[Summary]{}, Errors: changed, Serve: serveDelete},
 		},
 	}
 }

@@ -3,18 +3,13 @@ package instances_test
 import (
 	"bytes"
 	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"berth"
-	"berth/api"
+	"berth/api/apitest"
 	"berth/api/instances"
 	"berth/billing"
-	"berth/ops"
 	"berth/ops/opstest"
 )
 
@@ -26,23 +21,14 @@ type object = map[string]any
 type rig struct {
 	*opstest.World
 	t     *testing.T
-	front http.Handler
+	front *apitest.Front
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{World: opstest.New(t), t: t}
 	r.Local(0) // the operator acts beside it
-	r.front = api.New(api.Options{
-		System: r.System, Now: r.Clock.Now, Log: slog.New(slog.DiscardHandler), Contracts: []api.Contract{instances.Contract()},
-		Credentials: func(req *http.Request) []ops.Credential {
-			token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-			if !ok {
-				return nil
-			}
-			return []ops.Credential{{Scheme: ops.BearerScheme, Token: token}}
-		},
-	})
+	r.front = apitest.Serve(t, r.World, instances.Contract())
 	r.Drive()
 	return r
 }
@@ -54,30 +40,14 @@ func (r *rig) prices() *billing.PriceList { return r.Catalog.Prices[billing.Inst
 // headers are names and values in turn.
 func (r *rig) send(method, path, token string, body any, headers ...string) (int, object, http.Header) {
 	r.t.Helper()
-	var from io.Reader = http.NoBody
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		from = bytes.NewReader(text)
-	}
-	req := httptest.NewRequest(method, "/api/v2"+path, from)
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	r.front.ServeHTTP(w, req)
+	res := r.front.Send(method, path, token, body, headers...)
 	var out object
-	d := json.NewDecoder(w.Body)
+	d := json.NewDecoder(bytes.NewReader(res.Body))
 	d.UseNumber()
 	if err := d.Decode(&out); err != nil {
-		r.t.Fatalf("%s %s: %d: %v", method, path, w.Code, err)
+		r.t.Fatalf("%s %s: %d: %v", method, path, res.Status, err)
 	}
-	return w.Code, out, w.Header()
+	return res.Status, out, res.Header
 }
 
 // must sends a request that has to be answered with a status, and returns its data.

@@ -14,17 +14,17 @@ import (
 // kind is the one type of instance that there is.
 const kind = "virtualmachine"
 
-// summary is an instance as the document has it.
-type summary struct {
+// Summary is an instance as the document has it.
+type Summary struct {
 	Type   string   `json:"type" enum:"virtualmachine"`
 	ID     berth.ID `json:"id" example:"srv_0193f2a4c1d05e6f7a8b9c0d"`
 	Name   string   `json:"name"`
 	Status string   `json:"status" enum:"provisioning,running,stopped,suspended,deleting,deleted,error"`
 }
 
-// granted is what an instance has, which can be more than was asked for, and what
+// Granted is what an instance has, which can be more than was asked for, and what
 // it costs.
-type granted struct {
+type Granted struct {
 	Resources resources   `json:"resources"`
 	Price     json.Number `json:"price_per_hr" doc:"US dollars; it never changes for this instance."`
 }
@@ -42,8 +42,8 @@ type count struct {
 
 // instance is all of an instance.
 type instance struct {
-	summary
-	granted
+	Summary
+	Granted
 	Image    string            `json:"image"`
 	Node     string            `json:"hostnode_id"`
 	IP       *string           `json:"ip_address" doc:"Null until there is one."`
@@ -75,7 +75,7 @@ func sized(s ops.OfferSpecs) resources {
 	return out
 }
 
-func summarise(v ops.ServerView) summary { return summary{kind, v.ID, v.Label, statuses[v.Status]} }
+func summarise(v ops.ServerView) Summary { return Summary{kind, v.ID, v.Label, statuses[v.Status]} }
 
 // view is an instance with what its size has. Its disk can be larger, once it has
 // been resized natively.
@@ -90,7 +90,7 @@ func view(l *billing.PriceList, v ops.ServerView) (instance, error) {
 		specs.GPU = &ops.OfferGPU{Name: m.GPU.Name, Count: m.GPU.Count}
 	}
 	out := instance{
-		summary: summarise(v), granted: granted{sized(specs), exact(v.Hourly)}, Image: v.Image, IP: v.IP, SSHPort: v.SSHPort,
+		Summary: summarise(v), Granted: Granted{sized(specs), exact(v.Hourly)}, Image: v.Image, IP: v.IP, SSHPort: v.SSHPort,
 		Forwards: v.PortForwards, Created: v.CreatedAt, Error: v.Error, Note: v.Note,
 	}
 	if out.Forwards == nil {
@@ -146,7 +146,7 @@ func power(action string) func(*api.Exchange) (any, error) {
 		args := named(x)
 		args["action"] = action
 		out, _, err := api.RunFor[ops.WorkOut](x, "power_server", args, wait)
-		return document[summary]{summarise(out.Server)}, err
+		return document[Summary]{summarise(out.Server)}, err
 	}
 }
 
@@ -160,5 +160,5 @@ func serveDelete(x *api.Exchange) (any, error) {
 	args["discard"] = true
 	out, err := api.Run[ops.DestroyOut](x, "destroy_server", args)
 	before.Status = out.Status
-	return document[summary]{summarise(before)}, err
+	return document[Summary]{summarise(before)}, err
 }

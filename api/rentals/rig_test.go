@@ -1,18 +1,13 @@
 package rentals_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"berth"
 	"berth/api"
+	"berth/api/apitest"
 	"berth/api/rentals"
 	"berth/billing"
 	"berth/ops"
@@ -25,8 +20,8 @@ type in = map[string]any
 // rig is the contract, served over a whole Berth.
 type rig struct {
 	*opstest.World
-	t      *testing.T
-	server *httptest.Server
+	t     *testing.T
+	front *apitest.Front
 }
 
 func newRig(t *testing.T) *rig {
@@ -38,27 +33,13 @@ func newRig(t *testing.T) *rig {
 
 // serve serves the world as it is now, with further routes in the contract.
 func (r *rig) serve(further ...api.ContractRoute) {
-	c := rentals.Contract()
-	c.Routes = append(c.Routes, further...)
-	r.server = httptest.NewServer(api.New(api.Options{
-		System: r.System, Now: r.Clock.Now, Version: "test", Log: slog.New(slog.DiscardHandler), Credentials: bearer,
-		Ready: func(context.Context) error { return nil }, Contracts: []api.Contract{c},
-	}))
-	r.t.Cleanup(r.server.Close)
+	r.front = apitest.Serve(r.t, r.World, rentals.Contract(), further...)
 }
 
 // sell serves the world with another catalog.
 func (r *rig) sell(c *billing.Catalog) {
 	r.Restart(c)
 	r.serve()
-}
-
-func bearer(r *http.Request) []ops.Credential {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		return nil
-	}
-	return []ops.Credential{{Scheme: ops.BearerScheme, Token: token}}
 }
 
 // answer is an answer's envelope, with the status line's status.
@@ -74,37 +55,9 @@ type answer struct {
 // values in turn.
 func (r *rig) send(method, path, token string, body any, headers ...string) (a answer) {
 	r.t.Helper()
-	var from io.Reader
-	switch body := body.(type) {
-	case nil:
-	case string:
-		from = strings.NewReader(body)
-	default:
-		text, err := json.Marshal(body)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		from = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.server.URL+"/api/v1"+path, from)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := r.server.Client().Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	a.status, a.header = res.StatusCode, res.Header
-	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
-		r.t.Fatalf("%s %s: %d: %v", method, path, res.StatusCode, err)
-	}
+	res := r.front.Send(method, path, token, body, headers...)
+	r.front.Into(res, &a)
+	a.status, a.header = res.Status, res.Header
 	if a.Status != a.status || a.Message == "" || a.Data == nil {
 		r.t.Errorf("%s %s: status %d in the envelope %+v", method, path, a.status, a)
 	}

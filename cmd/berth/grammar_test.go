@@ -37,7 +37,7 @@ func TestGrammar(t *testing.T) {
 		default:
 			read, wanted = v.FieldByName("Serve").Interface(), whole.Serve
 		}
-		if read != wanted {
+		if !reflect.DeepEqual(read, wanted) {
 			t.Errorf("%q is read as %+v, want %+v", args, read, wanted)
 		}
 	}

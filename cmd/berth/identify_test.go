@@ -46,7 +46,7 @@ func TestIdentify(t *testing.T) {
 		{"no key's shape", "", [2]string{"Authorization", "Bearer wrong"}, 401, `"unauthenticated"`},
 		{"a wrong key beside a payment", "", [2]string{"Berth-Key", "wrong"}, 401, `"unauthenticated"`},
 		{"another scheme", "", [2]string{"Authorization", "Basic YTpi"}, 401, `"unauthenticated"`},
-		{"a toolset that there is not", "?toolsets=default,bogus", [2]string{}, 400, "there are: default, more, all"},
+		{"a toolset that there is not", "?toolsets=default,bogus", [2]string{}, 400, "there are: default, more, pools, all"},
 		{"all toolsets", "?toolsets=all", [2]string{}, 200, `"serverInfo"`},
 	}
 	for _, tt := range tests {
