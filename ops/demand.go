@@ -132,16 +132,6 @@ func (r *Request) become(ctx context.Context, rx Rx, in any) (named bool, err er
 	return named, nil
 }
 
-// flatFee is what a call costs whatever it is about, where a wallet pays for each
-// call: the fee is known without its object. Elsewhere a proof of identity comes
-// first, and costs nothing.
-func (t task) flatFee() berth.Micros {
-	if !t.list().PayPerCall || t.op.Fee == "" {
-		return 0
-	}
-	return t.list().FeePrice(account.Retail, t.op.Fee).Total
-}
-
 // rejected answers a wallet whose credential was refused, with fresh challenges
 // where a new credential can help. Errors that are no refusals stay as they are.
 func (t task) rejected(ctx context.Context, err error) error {

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -123,31 +122,6 @@ func (s *System) dispatch(ctx context.Context, call *Call) (*Result, error) {
 		return read, nil
 	}
 	return t.change(ctx)
-}
-
-// list is the price list of the contract that the call comes through.
-func (t task) list() *billing.PriceList {
-	return t.catalog.Prices[cmp.Or(t.call.Contract, billing.Native)]
-}
-
-// admit refuses more calls in a minute than the contract allows an account, or
-// an address where nobody is known.
-func (t task) admit(ctx context.Context) error {
-	most := t.list().PerMinute
-	if most == 0 || t.call.Counted {
-		return nil
-	}
-	who := cmp.Or(string(t.caller), t.call.Origin.Address)
-	return t.Admit(ctx, string(t.call.Contract)+" "+who, most)
-}
-
-// readPrice is what it costs to be told something: nothing, but for contracts
-// that take a fee for each call.
-func (t task) readPrice() billing.Price {
-	if t.op.read == nil || t.op.Access != Identified {
-		return billing.Price{}
-	}
-	return t.list().FeePrice(t.req.Principal.Tariff, billing.FeeRead)
 }
 
 // change carries out what is no mere reading, or costs something.
