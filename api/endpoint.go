@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -26,7 +28,7 @@ func (a *API) endpoint(op *ops.Operation, route ops.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		call, wait, err := a.call(w, r, op, route)
 		if err != nil {
-			a.fail(w, r, err)
+			a.fail(w, r, fitting(err, op, route))
 			return
 		}
 		if wantsStream(r) && op.Changes() {
@@ -41,6 +43,7 @@ func (a *API) endpoint(op *ops.Operation, route ops.Route) http.HandlerFunc {
 		if err == nil {
 			err = a.System.Wait(r.Context(), res, wait, nil)
 		}
+		err = fitting(err, op, route)
 		switch {
 		case err != nil && raw && w.Header().Get("Content-Disposition") != "":
 			panic(http.ErrAbortHandler) // the bytes are on their way: only a broken connection tells
@@ -50,6 +53,23 @@ func (a *API) endpoint(op *ops.Operation, route ops.Route) http.HandlerFunc {
 			a.answer(w, route, res)
 		}
 	}
+}
+
+// fitting is an error whose hint shows the operation's example as this route takes
+// it: without what the path holds.
+func fitting(err error, op *ops.Operation, route ops.Route) error {
+	var e *berth.Error
+	if !errors.As(err, &e) || e.Hint != op.ExampleHint() || !strings.Contains(route.Path, "{") {
+		return err
+	}
+	told := *e
+	told.Hint = "see /openapi.json for what it takes"
+	if s := route.BodySchema(op); s != nil {
+		if example := exampleOf(op, s); example != nil {
+			told.Hint = fmt.Sprintf("a valid body for %s %s is %s", route.Method, route.Path, jsonOf(example))
+		}
+	}
+	return &told
 }
 
 // call makes a call of a request. Inputs come from the path, the query (where
@@ -163,6 +183,10 @@ func readObject(w http.ResponseWriter, r *http.Request) (map[string]any, error) 
 	}
 	if err := json.Unmarshal(text, &args); err != nil || args == nil {
 		e := berth.Errorf(berth.InvalidInput, "the body is no JSON object")
+		var broken *json.SyntaxError
+		if errors.As(err, &broken) && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+			return nil, e.Hinted("it breaks off, or is malformed, at byte %d: %v", broken.Offset, broken).Because(err)
+		}
 		if t, _, terr := mime.ParseMediaType(r.Header.Get("Content-Type")); terr == nil && t != "application/json" {
 			e = e.Hinted("send JSON with Content-Type: application/json; this was %s", t)
 		}

@@ -106,8 +106,8 @@ func (x *Exchange) AdmitLogin() error {
 // Body reads the request's JSON object by a form.
 func Body[T any](x *Exchange, form ops.Form[T]) (T, error) { return form.Read(x.body) }
 
-// Query reads the request's query by a form. A name given several times is a
-// list.
+// Query reads the request's query by a form. A name given several times is a list,
+// and names that the form does not have are passed over, as is the custom.
 func Query[T any](x *Exchange, form ops.Form[T]) (T, error) {
 	values, err := url.ParseQuery(x.Request.URL.RawQuery)
 	if err != nil {
@@ -116,6 +116,9 @@ func Query[T any](x *Exchange, form ops.Form[T]) (T, error) {
 	}
 	args := make(map[string]any, len(values))
 	for name, list := range values {
+		if !form.Has(name) {
+			continue
+		}
 		if len(list) == 1 {
 			args[name] = list[0]
 		} else {

@@ -77,6 +77,7 @@ func wantsHTML(r *http.Request) bool { return strings.Contains(r.Header.Get("Acc
 
 // home is a landing page for browsers and a directory for programs.
 func (a *API) home(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Accept")
 	if wantsHTML(r) {
 		a.render(w, r, homePage)
 		return

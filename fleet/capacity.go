@@ -253,9 +253,14 @@ func (f *Fleet) deliverable(size billing.Size, region billing.Region, t account.
 
 // regionsWith are the list's regions where a size is to be had.
 func (f *Fleet) regionsWith(list *billing.PriceList, size billing.Size, t account.Tariff) (names []string) {
-	for _, r := range billing.Listed(list.Regions) {
-		if f.deliverable(size, r.Region, t) {
-			names = append(names, r.Slug)
+	for _, sold := range [][]billing.SoldRegion{billing.Listed(list.Regions), list.Regions} {
+		for _, r := range sold {
+			if f.deliverable(size, r.Region, t) {
+				names = append(names, r.Slug)
+			}
+		}
+		if len(names) > 0 {
+			break // those that are not listed are named where no other has it
 		}
 	}
 	return names

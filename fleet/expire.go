@@ -70,9 +70,15 @@ func (f *Fleet) attendServer(ctx context.Context, due Server) (started Action, e
 		if err != nil || !s.Status.Live() || s.Delivered.IsZero() || s.DueAt.After(now) {
 			return err
 		}
+		held, err := f.heldBack(ctx, tx, s)
+		if err != nil {
+			return err
+		}
 		switch {
 		case s.Status == Destroying:
 			s.DueAt = time.Time{} // its action sees to it
+		case held:
+			started, err = f.holdBack(ctx, tx, &s)
 		case s.Lease.end().After(now):
 			err = f.warn(ctx, tx, &s)
 		default:

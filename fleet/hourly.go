@@ -30,6 +30,59 @@ func (f *Fleet) suspend(ctx context.Context, tx Tx, s *Server, why *berth.Error)
 	return f.startOn(ctx, tx, ActionSuspend, *s, "")
 }
 
+// Hold lets an owner's hourly servers be looked at now: those of a suspended
+// account are turned off and not billed, until that is lifted or their grace has
+// passed. What was paid ahead in another way stays until its time ends. The caller
+// has changed the account.
+func (f *Fleet) Hold(ctx context.Context, tx Tx, owner berth.ID) error {
+	for after := berth.ID(""); ; {
+		page, err := tx.Servers(ctx, owner, ServerFilter{After: after, Limit: 200})
+		if err != nil {
+			return fmt.Errorf("list servers: %w", err)
+		}
+		for _, s := range page {
+			after = s.ID
+			if s.Lease.Period != Hour || s.Status != Active && s.Status != Off {
+				continue
+			}
+			s.DueAt = f.Now()
+			if err := tx.UpdateServer(ctx, s); err != nil {
+				return fmt.Errorf("update server: %w", err)
+			}
+		}
+		if len(page) < 200 {
+			return nil
+		}
+	}
+}
+
+// heldBack tells whether an hourly server has to go off because its owner is
+// suspended.
+func (f *Fleet) heldBack(ctx context.Context, rx Rx, s Server) (bool, error) {
+	if s.Lease.Period != Hour || s.Status != Active && s.Status != Off {
+		return false, nil
+	}
+	owner, err := rx.Principal(ctx, s.Owner)
+	if err != nil {
+		return false, fmt.Errorf("read the owner of %s: %w", s.ID, err)
+	}
+	return owner.Suspended, nil
+}
+
+// holdBack suspends a server whose owner is suspended, as soon as nothing is under
+// way on it.
+func (f *Fleet) holdBack(ctx context.Context, tx Tx, s *Server) (Action, error) {
+	open, err := openAction(ctx, tx, s.Owner, s.ID)
+	if err != nil {
+		return Action{}, err
+	}
+	if open.ID != "" {
+		s.DueAt = f.Now().Add(f.Pace.Poll)
+		return Action{}, nil
+	}
+	return f.suspend(ctx, tx, s, berth.Errorf(berth.Suspended, "the account is suspended"))
+}
+
 // suspendSaga only turns the machine off: the row says that it is suspended from
 // the first. Where that can't be done in time, the sweeper starts it again.
 func suspendSaga() saga {

@@ -317,3 +317,50 @@ func TestHourlySurvivesCrashes(t *testing.T) {
 		})
 	}
 }
+
+// TestHold: the operator's suspension of an account turns its hourly servers off
+// at once and bills them no further, whatever the balance; lifting it turns them on
+// again. A server that is paid ahead stays.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	hourly, prepaid := s.created(s.hourly()), s.created(s.order())
+	hold := func(suspended bool) {
+		s.owner.Suspended = suspended
+		s.write(func(tx fleet.Tx) error {
+			if err := tx.UpdatePrincipal(bg, s.owner); err != nil || !suspended {
+				return err
+			}
+			return s.fleet.Hold(bg, tx, s.owner.ID)
+		})
+	}
+	hold(true)
+	s.scanAll()
+	held := s.server(hourly.ID)
+	if held.Status != fleet.Suspended || s.machine(hourly.ID).State != provider.Off || held.Lease.GraceUntil.IsZero() {
+		t.Fatalf("the hourly server of a suspended account is %s, until %s", held.Status, held.Lease.GraceUntil)
+	}
+	if got := s.server(prepaid.ID).Status; got != fleet.Active {
+		t.Errorf("the prepaid one is %s", got)
+	}
+	spent := s.balance().Debited
+	s.credit(berth.Dollar)
+	s.clock.Advance(2 * time.Hour)
+	s.scanAll()
+	if got := s.server(hourly.ID).Status; got != fleet.Suspended || s.balance().Debited != spent {
+		t.Errorf("with more money it is %s, and %s were spent instead of %s", got, s.balance().Debited, spent)
+	}
+	hold(false)
+	s.scanAll()
+	if got := s.server(hourly.ID).Status; got != fleet.Active || s.balance().Debited != spent+15_000 {
+		t.Errorf("once that is lifted it is %s, and %s were spent", got, s.balance().Debited-spent)
+	}
+	hold(true)
+	s.scanAll()
+	s.clock.Advance(24 * time.Hour)
+	s.scanAll()
+	if got := s.server(hourly.ID).Status; got != fleet.Destroyed {
+		t.Errorf("after its grace it is %s", got)
+	}
+	s.check()
+}

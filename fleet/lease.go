@@ -207,13 +207,21 @@ func (f *Fleet) SetAutoRenew(ctx context.Context, tx Tx, s Server, on bool) (Ser
 	}
 	if s.Lease.Period != Minute {
 		return Server{}, berth.Errorf(berth.Conflict, "only prepaid minutes can be renewed or not; this server is paid by the %s", s.Lease.Period).
-			Hinted("Extend it, or destroy it when it is no longer needed.")
+			Hinted("%s", renewalHint(s.Lease.Period))
 	}
 	s.Lease.Renews = on
 	if err := tx.UpdateServer(ctx, s); err != nil {
 		return Server{}, fmt.Errorf("update server: %w", err)
 	}
 	return s, f.emit(ctx, tx, s.Owner, EventLeaseAutoRenew, s.ID, data{"on": on})
+}
+
+// renewalHint says what there is instead of a choice to renew.
+func renewalHint(p Period) string {
+	if p == Hour {
+		return "It buys each hour by itself while the balance lasts; destroy it to end that."
+	}
+	return "Extend it, or destroy it when it is no longer needed."
 }
 
 // RentalDays are the whole days for which a server has been there at a time, and

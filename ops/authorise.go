@@ -165,7 +165,7 @@ func (r *Request) reaches(bought billing.Contract, id berth.ID) error {
 // standings are the least roles as refusals name them.
 var standings = map[account.Role]string{
 	account.User: "members of the pool", account.Admin: "admins of the pool",
-	account.Owner: "the owner of the pool", account.Renter: "who it belongs to",
+	account.Owner: "the owner of the pool", account.Renter: "its own owner",
 }
 
 // needs refuses a caller whose role on the subject is less than that.
@@ -173,7 +173,7 @@ func (r *Request) needs(least account.Role, id berth.ID) error {
 	if r.Role >= least {
 		return nil
 	}
-	e := berth.Errorf(berth.Forbidden, "%s on %s, used like this, is for %s, and your role there is %s", r.Operation, id, standings[least], r.Role)
+	e := berth.Errorf(berth.Forbidden, "%s on %s, as it was called, is for %s; your role there is %s", r.Operation, id, standings[least], r.Role)
 	if least == account.Admin {
 		return e.Hinted("have the owner of the pool make you an admin by update_member, or leave it to one")
 	}
@@ -256,6 +256,9 @@ func (o *Operation) missing(id berth.ID) *berth.Error {
 	for i, kind := range o.subjectKinds {
 		called[i], shaped[i] = nouns[kind], kind+"_…"
 	}
-	return berth.Errorf(berth.NotFound, "no such %s: %.64s", strings.Join(called, " or "), string(id)).
-		Hinted("%s takes an id like %s with 24 hex digits; list yours to see them", o.subjectField, strings.Join(shaped, " or "))
+	e := berth.Errorf(berth.NotFound, "no such %s: %.64s", strings.Join(called, " or "), string(id))
+	if _, err := berth.ParseID(id.Prefix(), string(id)); err == nil && slices.Contains(o.subjectKinds, id.Prefix()) {
+		return e.Hinted("it is not there, or not yours to use; list yours to see them")
+	}
+	return e.Hinted("%s takes an id like %s with 24 hex digits; list yours to see them", o.subjectField, strings.Join(shaped, " or "))
 }

@@ -148,7 +148,7 @@ var attempts = []attempt{
 	{op: "snapshot", least: account.Admin, args: onServer(none)},
 	{op: "resize_server", least: account.Admin, args: onServer(opstest.Args{"size": "medium"})},
 	{op: "extend", least: account.Admin, args: about("id", opstest.Args{"minutes": 60})},
-	{op: "rebuild_server", least: account.Owner, args: onServer(none)},
+	{op: "rebuild_server", least: account.Owner, args: onServer(opstest.Args{"image": "debian-12-x64"})},
 	{op: "rebuild_server", least: account.Renter, args: func(w *opstest.World, s *stage) opstest.Args {
 		*s = s.withSnapshot(w)
 		return opstest.Args{"server_id": string(s.server), "snapshot_id": string(s.snapshot)}

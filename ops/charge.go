@@ -49,6 +49,9 @@ func (t task) afford(ctx context.Context, rx Rx, price berth.Micros) error {
 			}
 			return e.Hinted("pay from your wallet, as the challenges say, or buy less")
 		}
+		if t.cashier.Takes() {
+			return e.Hinted("buy less, or top up by %s USD: top_up (POST /v1/topups) takes a payment from any wallet", price-have)
+		}
 		return e.Hinted("buy less, or have the operator add credit: berth account credit %s %s", p.ID, price-have)
 	}
 	return t.capped(ctx, rx, t.req, price)

@@ -102,7 +102,7 @@ func (t task) pricedFor(ctx context.Context, rx Rx, in any) (berth.Micros, error
 	private = private || named
 	plan, err := t.op.plan(ctx, rx, req, in)
 	var refusal *berth.Error
-	if errors.As(err, &refusal) && (private || refusal.Code == berth.NotFound) {
+	if errors.As(err, &refusal) && (private || refusal.Code == berth.NotFound && !t.op.Credits) {
 		if fee := t.flatFee(); fee > 0 || !t.list().PayPerCall {
 			return fee, nil
 		}

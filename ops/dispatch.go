@@ -32,7 +32,7 @@ func (s *System) Dispatch(ctx context.Context, call *Call) (*Result, error) {
 	case errors.As(err, &e):
 		if e.Code == berth.InvalidInput && e.Hint == "" {
 			if op := s.table.Lookup(call.Op); op != nil {
-				e.Hint = op.exampleHint()
+				e.Hint = op.ExampleHint()
 			}
 		}
 		return nil, e

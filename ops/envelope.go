@@ -100,7 +100,7 @@ func (o *Operation) TakeEnvelope(args map[string]any) (Envelope, error) {
 		res := &huma.ValidateResult{}
 		huma.Validate(nil, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, v, res)
 		if len(res.Errors) > 0 {
-			return e, refused([]berth.Field{{Name: name, Reason: message(res.Errors[0])}}).Hinted("%s", o.exampleHint())
+			return e, refused([]berth.Field{{Name: name, Reason: message(res.Errors[0])}}).Hinted("%s", o.ExampleHint())
 		}
 		switch name {
 		case "idempotency_key":

@@ -171,7 +171,7 @@ func TestRebuildReveals(t *testing.T) {
 	p := w.Principal()
 	id := string(w.Server(p))
 	want := w.Must(p.Creds, "get_server", opstest.Args{"server_id": id, "reveal_credentials": true}).Out.(ops.ServerView).RootPassword
-	args := opstest.Args{"server_id": id, "reveal_credentials": true}
+	args := opstest.Args{"server_id": id, "image": "debian-12-x64", "reveal_credentials": true}
 	for _, call := range []string{"first", "replay"} {
 		res, err := keyed(w, p.Creds, "k", "rebuild_server", args)
 		if err != nil {
@@ -198,7 +198,7 @@ func TestRebuildReveals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := w.Must(p.Creds, "rebuild_server", opstest.Args{"server_id": id}).Out.(ops.RebuildOut); out.RootPassword != "" {
+	if out := w.Must(p.Creds, "rebuild_server", opstest.Args{"server_id": id, "image": "debian-12-x64"}).Out.(ops.RebuildOut); out.RootPassword != "" {
 		t.Error("the password was shown unasked")
 	}
 }

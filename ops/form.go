@@ -22,6 +22,9 @@ func NewForm[T any]() Form[T] {
 	return Form[T]{sync.OnceValue(func() *huma.Schema { return SchemaOf(reflect.TypeFor[T]()) })}
 }
 
+// Has tells whether the form has a place for a value of that name.
+func (f Form[T]) Has(name string) bool { return f.schema().Properties[name] != nil }
+
 // Read checks values and decodes them. Its errors are berth.InvalidInput and name
 // what is wrong as the form does.
 func (f Form[T]) Read(values map[string]any) (T, error) {

@@ -72,6 +72,9 @@ func (f *fronts) refuse(t *testing.T, op *ops.Operation, c refusal) *berth.Error
 	}
 	if got, ok := f.overHTTP(t, op, c); ok {
 		got.Message, got.Fields = got.Detail, got.Errors
+		if example, _, ok := strings.Cut(got.Hint, " is {"); ok && strings.HasPrefix(example, "a valid body for ") || got.Hint == "see /openapi.json for what it takes" {
+			got.Hint = op.ExampleHint() // over HTTP it is without what the path holds
+		}
 		compare(t, "HTTP", got, e)
 	}
 	if op.Doc.Toolset != "" {

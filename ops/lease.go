@@ -101,8 +101,9 @@ func (s *System) planMore(ctx context.Context, rx Rx, r *Request, in ExtendIn, p
 		return p, wrongField(unit, "is required for this server")
 	}
 	if r.Server.Status == fleet.Provisioning && r.Server.Lease.Period != fleet.Hour {
-		return p, berth.Errorf(berth.Conflict, "the server %s is provisioning: its time has not begun", in.ID).
-			Hinted("extend it once get_server shows it active")
+		e := berth.Errorf(berth.Conflict, "the server %s is provisioning: its time has not begun", in.ID)
+		e.RetryAfter = 5 * time.Second
+		return p, e.Hinted("try again in some seconds: its time begins when it answers")
 	}
 	p.Price, err = s.fleet.PlanExtend(ctx, rx, r.Server, r.buyer(), more)
 	return p, err

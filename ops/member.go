@@ -44,7 +44,7 @@ func viewMember(ctx context.Context, rx Rx, m account.Member) (MemberView, error
 // InviteIn is the input of invite_member.
 type InviteIn struct {
 	PoolIn
-	Username string `json:"username" minLength:"1" maxLength:"100" pattern:"^[A-Za-z0-9_-]{1,100}$" doc:"Of the account; get_account shows yours."`
+	Username string `json:"username" minLength:"1" maxLength:"100" pattern:"^[A-Za-z0-9_-]{1,100}$" doc:"Of the account; get_me shows yours."`
 	Role     string `json:"role,omitempty" enum:"user,admin" default:"user"`
 }
 
@@ -117,7 +117,7 @@ func (s *System) planInvite(ctx context.Context, rx Rx, r *Request, in InviteIn)
 	if err != nil {
 		if berth.CodeOf(err) == berth.NotFound {
 			err = berth.Errorf(berth.NotFound, "no account has the username %s", in.Username).
-				Hinted("ask who you invite for its username; get_account shows it")
+				Hinted("ask who you invite for its username; get_me shows it")
 		}
 		return Plan{}, err
 	}

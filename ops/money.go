@@ -175,7 +175,11 @@ func (s *System) quotable(ctx context.Context, rx Rx, r *Request, in QuoteIn) (P
 	case "resize_server":
 		return s.planResize(ctx, rx, r, ResizeIn{ServerIn: server, Size: in.Size})
 	case "rebuild_server":
-		return s.planRebuild(ctx, rx, r, RebuildIn{ServerIn: server})
+		rebuild := RebuildIn{ServerIn: server, Image: in.Image, SnapshotID: in.SnapshotID}
+		if rebuild.Image == "" && rebuild.SnapshotID == "" { // the price is the same
+			rebuild.Image = s.viewServer(r.Server).Image
+		}
+		return s.planRebuild(ctx, rx, r, rebuild)
 	case "power_server":
 		if in.Action == "" {
 			return Plan{}, wrongField("action", "power_server needs on, off or reboot")

@@ -70,7 +70,7 @@ func TestInsufficientBalance(t *testing.T) {
 	if d := e.Payment; d == nil || d.Amount <= opstest.Credit || d.Balance == nil || *d.Balance != opstest.Credit {
 		t.Errorf("payment = %+v", e.Payment)
 	}
-	if !strings.Contains(e.Hint, string(p.ID)) {
+	if !strings.Contains(e.Hint, "top_up") {
 		t.Errorf("hint = %q", e.Hint)
 	}
 	if after := w.State(); fmt.Sprint(after) != fmt.Sprint(before) {

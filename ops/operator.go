@@ -267,6 +267,11 @@ func (s *System) updateAccount(ctx context.Context, tx Tx, _ *Request, in Update
 	if err := tx.UpdatePrincipal(ctx, p); err != nil {
 		return AccountView{}, Effect{}, err
 	}
+	if p.Suspended {
+		if err := s.fleet.Hold(ctx, tx, p.ID); err != nil {
+			return AccountView{}, Effect{}, err
+		}
+	}
 	out, err := s.viewAccount(ctx, tx, p)
 	return out, Effect{Ref: p.ID}, err
 }

@@ -222,7 +222,7 @@ func (o *Operation) bind(args map[string]any) (any, error) {
 		}
 		fields = []berth.Field{{Name: "", Reason: err.Error()}}
 	}
-	return nil, refused(fields).Hinted("%s", o.exampleHint())
+	return nil, refused(fields).Hinted("%s", o.ExampleHint())
 }
 
 // complete coerces values to a schema in place, drops what is null and puts in
@@ -301,8 +301,8 @@ func refused(fields []berth.Field) *berth.Error {
 	return e
 }
 
-// exampleHint is the hint that always helps with an invalid input.
-func (o *Operation) exampleHint() string {
+// ExampleHint is the hint that always helps with an invalid input: a valid one.
+func (o *Operation) ExampleHint() string {
 	return fmt.Sprintf("a valid input for %s is %s", o.Name, o.Doc.Example)
 }
 

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"berth"
@@ -33,7 +34,7 @@ type ResizeOut struct {
 // RebuildIn is the input of rebuild_server.
 type RebuildIn struct {
 	ServerIn
-	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"Default: the present one."`
+	Image      string `json:"image,omitempty" catalog:"image" maxLength:"64" doc:"The present one, or another; or else snapshot_id."`
 	SnapshotID string `json:"snapshot_id,omitempty" minLength:"1" maxLength:"64" doc:"A snapshot of yours instead of an image."`
 	Reveal     bool   `json:"reveal_credentials,omitempty" doc:"Include the root password."`
 }
@@ -167,6 +168,9 @@ func (s *System) planRebuild(ctx context.Context, rx Rx, r *Request, in RebuildI
 	}
 	if err := r.restorable(ctx, rx, in.SnapshotID); err != nil {
 		return Plan{}, err
+	}
+	if in.Image == "" && in.SnapshotID == "" {
+		return Plan{}, wrongField("image", fmt.Sprintf("say what to install, since all files are lost: %s as now, another image, or a snapshot_id", s.viewServer(r.Server).Image))
 	}
 	price, err := s.fleet.PlanRebuild(ctx, rx, r.Server, r.buyer(), in.Image, berth.ID(in.SnapshotID), nil)
 	return Plan{

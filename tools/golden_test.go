@@ -226,7 +226,8 @@ func TestToolAnswers(t *testing.T) {
 	}
 }
 
-// TestHiddenTools can't be called by those who don't see them.
+// TestHiddenTools: tools can't be called by those who don't see them, who are told
+// where they are; what is no tool at all is unknown.
 func TestHiddenTools(t *testing.T) {
 	w := opstest.New(t)
 	srv, err := tools.NewServer(w.System, "test")
@@ -242,8 +243,17 @@ func TestHiddenTools(t *testing.T) {
 	} {
 		answer := srv.HandleMessage(tools.WithCaller(t.Context(), c), json.RawMessage(
 			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+name+`","arguments":{"size":"small","region":"nyc1"}}}`))
-		if e, ok := answer.(mcp.JSONRPCError); !ok || e.Error.Code != mcp.INVALID_PARAMS {
-			t.Errorf("%s answers %+v", name, answer)
+		text, err := json.Marshal(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, unknown := answer.(mcp.JSONRPCError)
+		if w.System.Table().Lookup(name).Doc.Toolset == "" {
+			if !unknown || e.Error.Code != mcp.INVALID_PARAMS {
+				t.Errorf("%s answers %s", name, text)
+			}
+		} else if unknown || !strings.Contains(string(text), `"isError":true`) || !strings.Contains(string(text), "toolset") {
+			t.Errorf("%s answers %s", name, text)
 		}
 	}
 	if after := w.State(); !cmp.Equal(before, after) {

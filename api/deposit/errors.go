@@ -3,6 +3,7 @@ package deposit
 import (
 	"net/http"
 	"regexp"
+	"strings"
 
 	"berth"
 	"berth/api"
@@ -50,6 +51,9 @@ var words = map[berth.Code]struct {
 	berth.Internal:            {http.StatusInternalServerError, "internal"},
 }
 
+// terms are the document's words for what Berth's own messages name.
+var terms = strings.NewReplacer("label: ", "name: ", "no region ", "no location ", "no size ", "no type ", "ssh_key_ids", "ssh_keys", "is destroyed", "is deleted")
+
 // named are the codes whose hints name what there is instead; the hints of others
 // speak of Berth's own operations.
 var named = map[berth.Code]bool{
@@ -59,7 +63,7 @@ var named = map[berth.Code]bool{
 // refuse words an error. Another wallet's object is forbidden here, as the
 // document has it; the other contracts hide that it is there.
 func refuse(h http.Header, e *berth.Error) (int, any) {
-	status, body := api.Status(e.Code), failure{Error: failureText{"invalid_request", e.Message}}
+	status, body := api.Status(e.Code), failure{Error: failureText{"invalid_request", terms.Replace(e.Message)}}
 	if w, ok := words[e.Code]; ok {
 		status, body.Error.Code = w.status, w.code
 	}
@@ -76,6 +80,9 @@ func refuse(h http.Header, e *berth.Error) (int, any) {
 	}
 	if e.Payment == nil {
 		return status, body
+	}
+	if e.Code == berth.PaymentRequired {
+		body.Error.Message = "this costs " + e.Payment.Amount.String() + " USDC"
 	}
 	body.Error.Message += ": sign the payment that PAYMENT-REQUIRED asks for, and repeat the request with it as PAYMENT-SIGNATURE"
 	for _, c := range e.Payment.Challenges {
@@ -94,7 +101,7 @@ var pathName = regexp.MustCompile(`\{(\w+)\}`)
 
 // documented is a route's path as the document writes it.
 func documented(path string) string {
-	if path == "/{$}" {
+	if path == "/{$}" || path == "" {
 		return "/"
 	}
 	return pathName.ReplaceAllString(path, ":$1")

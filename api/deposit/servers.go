@@ -1,6 +1,7 @@
 package deposit
 
 import (
+	"errors"
 	"net/http"
 
 	"berth"
@@ -117,8 +118,13 @@ func serveCreate(x *api.Exchange) (any, error) {
 		return nil, err
 	}
 	out, receipt, err := api.RunFor[ops.CreateServerOut](x, "create_server", in.args(), 0)
-	if berth.CodeOf(err) == berth.UnknownSize && err != nil {
+	var refusal *berth.Error
+	switch errors.As(err, &refusal); {
+	case err == nil:
+	case berth.CodeOf(err) == berth.UnknownSize:
 		err = errType
+	case berth.CodeOf(err) == berth.NotFound && !refusal.Foreign: // the order is wrong, the endpoint is there
+		err = berth.Errorf(berth.InvalidInput, "ssh_keys: %s", refusal.Message)
 	}
 	if err != nil {
 		return nil, err
