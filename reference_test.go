@@ -20,7 +20,7 @@ import (
 // what servers cost.
 func operationList(t *testing.T, w *opstest.World) string {
 	var b strings.Builder
-	b.WriteString("## Operations\n\nThe tool over MCP, and its HTTP routes. Amounts are US dollars.\n")
+	b.WriteString("## Operations\n\nThe tool over MCP, its HTTP routes, and what it takes: * is required; over HTTP what is not in the path goes into the query of GET and DELETE, else into a JSON body. Amounts are US dollars. /openapi.json has types and bounds.\n")
 	tag := ""
 	for _, op := range w.System.Table().All() {
 		if op.Access == ops.Operator {
@@ -34,7 +34,7 @@ func operationList(t *testing.T, w *opstest.World) string {
 		for i, r := range op.Routes {
 			routes[i] = "`" + r.Method + " " + r.Path + "`"
 		}
-		fmt.Fprintf(&b, "- `%s`: %s %s\n", op.Name, op.Doc.Text, strings.Join(routes, ", "))
+		fmt.Fprintf(&b, "- `%s`: %s %s%s\n", op.Name, op.Doc.Text, strings.Join(routes, ", "), takes(op))
 	}
 	b.WriteString("\n### Prices of the built-in catalog\n\n| size | vCPU | memory | disk | create | per hour |\n|---|---|---|---|---|---|\n")
 	for _, z := range w.Must(nil, "list_sizes", nil).Out.(ops.SizesOut).Sizes {
@@ -43,6 +43,25 @@ func operationList(t *testing.T, w *opstest.World) string {
 	kept := w.Must(nil, "get_snapshot_pricing", nil).Out.(ops.SnapshotPricingOut)
 	fmt.Fprintf(&b, "\nSnapshots are kept %d hours free, then %s per GB and day; an extension of time or retention costs at least %s.\n", kept.FreeHours, kept.PerGBDay, kept.Minimum)
 	return b.String()
+}
+
+// takes are an operation's inputs by name, those that are required with a star.
+func takes(op *ops.Operation) string {
+	var names []string
+	for _, name := range op.InputOrder {
+		s := op.Input.Properties[name]
+		if slices.Contains(op.Input.Required, name) {
+			name += "*"
+		}
+		if len(s.Enum) > 0 && len(s.Enum) <= 5 {
+			name += " (" + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(s.Enum)), "|"), "[]") + ")"
+		}
+		names = append(names, name)
+	}
+	if names == nil {
+		return ""
+	}
+	return "; takes " + strings.Join(names, ", ")
 }
 
 // operationReference is the whole reference, of docs/operations.md.

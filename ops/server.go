@@ -123,7 +123,7 @@ func (s *System) addServers() {
 	Add(s.table, Op[ListServersIn, ServersOut]{
 		Name: "list_servers",
 		Doc: Doc{
-			Title: "List servers", Text: "Your servers, newest first. Free.", Toolset: "default", Tag: "Servers",
+			Title: "List servers", Text: "Your servers, newest first; those of others in a pool by pool_id. Free.", Toolset: "default", Tag: "Servers",
 			Unlisted: []string{"failed"}, Example: `{}`, ReadOnly: true, Idempotent: true,
 		},
 		Routes:  []Route{{Method: "GET", Path: "/v1/servers", Status: 200}},
