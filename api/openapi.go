@@ -33,7 +33,8 @@ func Document(table *ops.Table, version string, terms ...berth.Challenge) *huma.
 			},
 		},
 	}
-	problem := ops.SchemaOf(reflect.TypeFor[Problem]())
+	doc.Components.Schemas.Map()["Problem"] = ops.SchemaOf(reflect.TypeFor[Problem]())
+	problem := &huma.Schema{Ref: "#/components/schemas/Problem"} // once: every answer of an error has it
 	for _, op := range table.All() {
 		if op.Access == ops.Operator {
 			continue // served on this machine's socket only
