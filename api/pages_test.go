@@ -146,11 +146,11 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	// Only errors are described once for all: each input and answer stands alone.
-	others := bytes.ReplaceAll(text, []byte(`"$ref":"#/components/schemas/Problem"`), nil)
+	others := bytes.ReplaceAll(text, []byte(`"$ref": "#/components/schemas/Problem"`), nil)
 	if bytes.Contains(others, []byte(`"$schema"`)) || bytes.Contains(others, []byte(`"$ref"`)) {
 		t.Error("a schema does not stand alone")
 	}
-	if len(text) > 400_000 {
+	if len(text) > 700_000 {
 		t.Errorf("the document has %d bytes", len(text))
 	}
 }
