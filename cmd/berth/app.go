@@ -23,6 +23,7 @@ import (
 	"berth/fleet"
 	"berth/jobs"
 	"berth/ops"
+	"berth/provider"
 	"berth/provider/digitalocean"
 	"berth/provider/sandbox"
 	"berth/remote"
@@ -39,6 +40,7 @@ type app struct {
 	cloud   *cloud // nil with a real provider
 	pool    *remote.Pool
 	queue   *jobs.Queue
+	clouds  *digitalocean.Provider
 	system  *ops.System
 	front   *tools.Front
 	rails   *rails
@@ -88,6 +90,7 @@ func (a *app) assemble(ctx context.Context, s settings, env secretsFromEnvironme
 	if err != nil {
 		return err
 	}
+	a.clouds = clouds
 	deployment, err := a.deployment(ctx, s)
 	if err != nil {
 		return err
@@ -183,6 +186,24 @@ func (a *app) providerOptions(env secretsFromEnvironment) (digitalocean.Options,
 	}
 	o.Token, o.URL, o.SSHPort = a.cloud.Token(), a.cloud.url, a.cloud.SSHPort()
 	return o, nil
+}
+
+// checkProvider refuses to start where the cloud refuses the operator's token. A
+// cloud that does not answer now may do so later.
+func (a *app) checkProvider(ctx context.Context) error {
+	if a.cloud != nil {
+		return nil // its own
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := a.clouds.Account(ctx)
+	if provider.KindOf(err) == provider.Auth {
+		return fmt.Errorf("DigitalOcean refuses DIGITALOCEAN_TOKEN: %w", err)
+	}
+	if err != nil {
+		a.log.Warn("DigitalOcean does not answer now", slog.Any("error", err))
+	}
+	return nil
 }
 
 // accountKey is a key that nobody holds the private half of: it is registered

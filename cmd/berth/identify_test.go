@@ -48,6 +48,7 @@ func TestIdentify(t *testing.T) {
 		{"another scheme", "", [2]string{"Authorization", "Basic YTpi"}, 401, `"unauthenticated"`},
 		{"a toolset that there is not", "?toolsets=default,bogus", [2]string{}, 400, "there are: default, more, pools, all"},
 		{"all toolsets", "?toolsets=all", [2]string{}, 200, `"serverInfo"`},
+		{"all toolsets, in the singular", "?toolset=all", [2]string{}, 200, `"serverInfo"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

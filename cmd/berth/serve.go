@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return errors.Join(err, n.close())
 	}
 	if !c.Detached {
+		if err := n.app.checkProvider(ctx); err != nil {
+			return errors.Join(err, n.close())
+		}
 		n.app.begin(ctx)
 		n.announce(ctx, os.Stdout)
 	}
@@ -200,7 +204,8 @@ func (a *app) identify(r *http.Request) (context.Context, error) {
 	wishes, c := r.URL.Query(), tools.Caller{Creds: credentials(r), Realm: hostname(r)}
 	c.ReadOnly = wished(wishes, "read_only") || wished(wishes, "read-only")
 	var err error
-	if c.Toolsets, err = tools.ParseToolsets(a.system.Table(), wishes.Get("toolsets")); err != nil {
+	named := cmp.Or(wishes.Get("toolsets"), wishes.Get("toolset"))
+	if c.Toolsets, err = tools.ParseToolsets(a.system.Table(), named); err != nil {
 		return nil, err
 	}
 	if err := a.system.CheckCredentials(r.Context(), c.Creds); err != nil {
