@@ -92,7 +92,7 @@ func (a *API) refusal(r *http.Request, err error) *berth.Error {
 }
 
 // bearerRealm tells a client that its token is not good, as RFC 6750 has it.
-const bearerRealm = `Bearer realm="berth", error="invalid_token"`
+const bearerRealm = `Bearer realm="berth", error="invalid_token"` //nolint:gosec // says that a credential is bad, and is none
 
 // retryAfter tells when trying again can help.
 func retryAfter(h http.Header, e *berth.Error) {

@@ -185,12 +185,14 @@ func (l *PriceList) checkDeposit(rate, deposit berth.Micros) error {
 
 // ResizeDepositPrice is what it costs to move a server with a deposit to
 // another size while it has remaining time at a rate: the fee, and for a dearer
-// size what the deposit lacks for that time.
+// size what the deposit lacks for that time. Begun hours count whole, so that the
+// price stands while a wallet signs it; what is too much returns with the rest.
 func (l *PriceList) ResizeDepositPrice(t account.Tariff, rate berth.Micros, to string, remaining time.Duration) (Price, error) {
 	target, err := l.Size(to)
 	if err != nil {
 		return Price{}, err
 	}
+	remaining = (remaining + time.Hour - 1).Truncate(time.Hour)
 	var b bill
 	b.fee("resize", l.fee(t, FeeResize))
 	delta := Covering(target.Rate(t), remaining) - Covering(rate, remaining)

@@ -169,7 +169,7 @@ func TestStory(t *testing.T) {
 		t.Errorf("stopped: %v", got)
 	}
 	before := r.deposit(id)
-	rest := r.paidFor(id)
+	rest := (r.paidFor(id) + time.Hour - 1).Truncate(time.Hour)
 	delta := r.resize(w, id, "medium")
 	if want := billing.Covering(r.rate("medium"), rest) - billing.Covering(r.rate("small"), rest); delta != want.String() {
 		t.Errorf("a larger size for %s takes %s more, want %s", rest, delta, want)

@@ -68,9 +68,9 @@ func refuse(h http.Header, e *berth.Error) (int, any) {
 		status, body.Error.Code = w.status, w.code
 	}
 	switch {
-	case e == errNoRail: //nolint:errorlint // this very value
+	case e == errNoRail:
 		status, body.Error.Code = http.StatusNotImplemented, "not_implemented"
-	case e == errType: //nolint:errorlint // as above
+	case e == errType:
 		body.Error.Code = "type_not_allowed"
 	case e.Code == berth.NotFound && e.Foreign:
 		status, body.Error = http.StatusForbidden, failureText{"forbidden", "it belongs to a different wallet"}

@@ -137,9 +137,9 @@ func TestRental(t *testing.T) {
 func TestRentalsAreListed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	p, pool := r.Principal(), berth.ID("pool_000000000000000000000000")
+	p := r.Principal()
 	_ = r.Server(p) // by the minute
-	pool = r.Pool(p)
+	pool := r.Pool(p)
 	kept, ended := r.rental(p, pool), r.rental(p, pool)
 	r.Must(p.Creds, "destroy_server", opstest.Args{"server_id": "srv_" + ended})
 	var during []leased
