@@ -106,7 +106,7 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 // stray answers a request that no route of a contract can answer, in its words.
 func (a *API) stray(w http.ResponseWriter, r *http.Request, e *berth.Error) {
 	if c := a.contractOf(r.URL.Path); c != nil {
-		e = e.Hinted("see /docs/%s for what there is", c.Name)
+		e.Hint = strings.ReplaceAll(e.Hint, " /openapi.json", " /docs/"+string(c.Name)+"/openapi.json")
 		a.refuse(w, r, c, e)
 		return
 	}
