@@ -118,6 +118,9 @@ func (r *Request) onServer(ctx context.Context, rx Rx, v fleet.Server) (account.
 	if err := r.reaches(v.Contract, v.ID); err != nil || v.Owner == r.Principal.ID {
 		return account.Renter, err
 	}
+	if r.alone {
+		return account.Stranger, nil // who pays each call is its wallet, and nobody acts for another
+	}
 	pool, err := rx.Pool(ctx, v.Pool)
 	if err != nil {
 		return account.Stranger, fmt.Errorf("the pool of %s: %w", v.ID, err)

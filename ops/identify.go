@@ -15,8 +15,9 @@ import (
 // signed a credential is the caller where no other one names it.
 func (s *System) identify(ctx context.Context, rx Rx, op *Operation, call *Call, claim *billing.Claim) (*Request, error) {
 	req := &Request{Operation: op.Name, Contract: cmp.Or(call.Contract, billing.Native), Sink: call.Sink, Body: call.Body, Open: call.Open, Address: call.Origin.Address}
-	if history := s.catalog.Prices[req.Contract].History; history > 0 {
-		req.horizon = s.now().Add(-history)
+	list := s.catalog.Prices[req.Contract]
+	if req.alone = list.PayPerCall; list.History > 0 {
+		req.horizon = s.now().Add(-list.History)
 	}
 	if req.Sink == nil {
 		req.Sink = noSink{}

@@ -127,6 +127,7 @@ type Request struct {
 	Address   string       // the client's, as far as the front knows it
 	Made      berth.ID     // what a Run made or changed, for the audit trail
 	Payer     berth.Wallet // the wallet that signed for the call, if any
+	alone     bool         // the contract knows owners only, and no members of pools
 	horizon   time.Time    // servers that ended before it are gone; zero: none are
 	newcomer  bool         // the principal is a wallet's and has no row yet
 	Charge    string       // the id that the money's transfer gets; empty where it is free

@@ -1,6 +1,7 @@
 package deposit_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"berth"
+	"berth/account"
 	"berth/api/apitest"
 	"berth/api/deposit"
 	"berth/billing"
@@ -341,6 +343,47 @@ func TestLimit(t *testing.T) {
 	r.Settle()
 	r.create(w)
 	r.Verify()
+}
+
+// TestMembers: a server that is shared in a pool is still its wallet's alone here,
+// and its pool's natively.
+func TestMembers(t *testing.T) {
+	r := newRig(t)
+	w, friend := r.wallet("a"), r.wallet("b")
+	id := r.create(w)
+	r.create(friend) // makes its account
+	var pool account.Pool
+	member := r.Principal()
+	r.Write(func(ctx context.Context, tx ops.Tx) error {
+		v, err := tx.Server(ctx, berth.ID(id))
+		if err != nil {
+			return err
+		}
+		payer, err := berth.ParseWallet(friend)
+		if err != nil {
+			return err
+		}
+		who, err := tx.PrincipalByWallet(ctx, payer)
+		if err != nil {
+			return err
+		}
+		if pool, err = tx.Pool(ctx, v.Pool); err != nil {
+			return err
+		}
+		for i, p := range []berth.ID{who.ID, member.ID} {
+			m := account.Member{
+				ID: berth.NewID(berth.PrefixInvitation, r.Clock.Now()), Pool: pool.ID, Principal: p, Role: account.Admin, InvitedBy: v.Owner,
+				Invited: r.Clock.Now(), Joined: r.Clock.Now().Add(time.Duration(i)),
+			}
+			if err := tx.InsertMember(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	r.refused(friend, "GET", "/v1/servers/"+id, nil, 1000, http.StatusForbidden, "forbidden")
+	r.refused(friend, "POST", "/v1/servers/"+id+"/stop", nil, 2000, http.StatusForbidden, "forbidden")
+	r.Must(member.Creds, "get_server", opstest.Args{"server_id": id})
 }
 
 // TestProviderErrors: what the cloud can't deliver now is its error.

@@ -1,6 +1,7 @@
 package instances_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"berth/account"
 	"berth/api"
 	"berth/api/instances"
+	"berth/ops"
 	"berth/ops/opstest"
 )
 
@@ -97,6 +99,47 @@ func TestNulls(t *testing.T) {
 	attributes := body["data"].(object)["attributes"].(object)
 	attributes["ssh_key_id"], attributes["port_forwards"], attributes["cloud_init"] = nil, nil, nil
 	r.must(http.StatusCreated, "POST", "/instances", p.Token, body)
+}
+
+// TestRoles shares an instance with members of a pool, who may do here what their
+// role lets them do anywhere.
+func TestRoles(t *testing.T) {
+	r := newRig(t)
+	p := r.Principal()
+	id := r.create(p)
+	owner, admin, user := r.Principal(), r.Principal(), r.Principal()
+	pool := r.Pool(owner)
+	r.Write(func(ctx context.Context, tx ops.Tx) error {
+		v, err := tx.Server(ctx, berth.ID(id))
+		if err != nil {
+			return err
+		}
+		v.Pool = pool
+		return tx.UpdateServer(ctx, v)
+	})
+	r.Join(owner, pool, admin, "admin")
+	r.Join(owner, pool, user, "user")
+	for _, tt := range []struct {
+		method, path       string
+		user, admin, owner int
+	}{
+		{"GET", "/instances/" + id, 200, 200, 200},
+		{"DELETE", "/instances/" + id, 403, 403, 403},
+		{"POST", "/instances/" + id + "/stop", 403, 200, 0},
+		{"POST", "/instances/" + id + "/start", 403, 200, 0},
+	} {
+		for who, wanted := range map[*opstest.Principal]int{&user: tt.user, &admin: tt.admin, &owner: tt.owner} {
+			if wanted == 0 {
+				continue // the admin has done it
+			}
+			if got, out, _ := r.send(tt.method, tt.path, who.Token, nil); got != wanted {
+				t.Errorf("%s %s by %s: %d, want %d: %v", tt.method, tt.path, who.Email, got, wanted, out)
+			}
+		}
+	}
+	if listed := r.must(http.StatusOK, "GET", "/instances", user.Token, nil)["instances"].([]any); len(listed) != 0 {
+		t.Errorf("a member's own list has %v", listed)
+	}
 }
 
 // TestStrangers tries every endpoint without a credential, with a wrong one, and
