@@ -240,6 +240,9 @@ func TestLedgerModelInMemory(t *testing.T) {
 		}
 		t.Repeat(steps)
 	})
+	if testing.Short() {
+		return // a fifth of the runs: one of the answers may be missing by chance
+	}
 	// The model would agree with anything if nothing ever happened.
 	for _, code := range []berth.Code{
 		accepted, berth.InsufficientBalance, berth.IdempotencyConflict, berth.Conflict, berth.NotFound, berth.InvalidInput,
