@@ -147,6 +147,27 @@ func Run[Out any](x *Exchange, op string, args map[string]any) (Out, error) {
 	return out, err
 }
 
+// pageSize is how much All asks for at once: as much as operations list.
+const pageSize = 200
+
+// All carries an operation that lists things out for page after page, as page tells
+// what is on one and where the next begins, until there are most of them or no
+// more.
+func All[Out, Item any](x *Exchange, op string, args map[string]any, most int, page func(Out) ([]Item, string)) ([]Item, error) {
+	list := []Item{}
+	for args["limit"] = pageSize; ; {
+		out, err := Run[Out](x, op, args)
+		if err != nil {
+			return nil, err
+		}
+		items, next := page(out)
+		if list = append(list, items...); next == "" || len(list) >= most {
+			return list, nil
+		}
+		args["after"] = next
+	}
+}
+
 // RunFor is Run that waits a time for the operation's work to be done, and
 // returns the receipt as well; nil where no money moved. An answer that came
 // before the work has failed is an error, one that came before it is done is

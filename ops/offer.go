@@ -19,6 +19,9 @@ type OffersOut struct {
 	Next     string      `json:"next,omitempty" doc:"Pass as after for the next page."`
 }
 
+// Page is what is listed, and where the next page begins.
+func (o OffersOut) Page() ([]OfferView, string) { return o.Offers, o.Next }
+
 // OfferView is a size in a region with what it has and costs under the caller's
 // tariff. What nobody published is null.
 type OfferView struct {

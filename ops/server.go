@@ -76,6 +76,9 @@ type ServersOut struct {
 	Next    string       `json:"next,omitempty" doc:"Pass as after for the next page."`
 }
 
+// Page is what is listed, and where the next page begins.
+func (o ServersOut) Page() ([]ServerView, string) { return o.Servers, o.Next }
+
 // DestroyIn is the input of destroy_server.
 type DestroyIn struct {
 	ServerIn

@@ -73,6 +73,9 @@ type SnapshotsOut struct {
 	Next      string         `json:"next,omitempty" doc:"Pass as after for the next page."`
 }
 
+// Page is what is listed, and where the next page begins.
+func (o SnapshotsOut) Page() ([]SnapshotView, string) { return o.Snapshots, o.Next }
+
 // OneSnapshotIn names a snapshot.
 type OneSnapshotIn struct {
 	SnapshotID string `json:"snapshot_id" subject:"snap" minLength:"1" maxLength:"64"`

@@ -63,20 +63,12 @@ func viewBackup(v ops.SnapshotView) backup {
 }
 
 func serveBackups(x *api.Exchange) (any, error) {
-	out := backups{[]backup{}}
-	for args := map[string]any{"recent": true, "class": string(fleet.Backup), "limit": page}; ; {
-		found, err := api.Run[ops.SnapshotsOut](x, "list_snapshots", args)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range found.Snapshots {
-			out.Backups = append(out.Backups, viewBackup(v))
-		}
-		if found.Next == "" {
-			return out, nil
-		}
-		args["after"] = found.Next
+	found, err := api.All(x, "list_snapshots", map[string]any{"recent": true, "class": string(fleet.Backup)}, most, ops.SnapshotsOut.Page)
+	out := backups{make([]backup, len(found))}
+	for i, v := range found {
+		out.Backups[i] = viewBackup(v)
 	}
+	return out, err
 }
 
 // serveTake names the backup after its server, which may be gone when it is

@@ -11,8 +11,8 @@ import (
 	"berth/ops"
 )
 
-// page is how many things are read at once. Lists here have all pages.
-const page = 200
+// most is how many things a list has: more than any account keeps.
+const most = 10_000
 
 type deploy struct {
 	Label  string `json:"label" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9._-]+$"`
@@ -109,17 +109,8 @@ func viewServers(list []ops.ServerView) servers {
 }
 
 func serveList(x *api.Exchange) (any, error) {
-	var all []ops.ServerView
-	for args := map[string]any{"failed": true, "limit": page}; ; {
-		out, err := api.Run[ops.ServersOut](x, "list_servers", args)
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, out.Servers...); out.Next == "" {
-			return viewServers(all), nil
-		}
-		args["after"] = out.Next
-	}
+	all, err := api.All(x, "list_servers", map[string]any{"failed": true}, most, ops.ServersOut.Page)
+	return viewServers(all), err
 }
 
 func serveGet(x *api.Exchange) (any, error) {

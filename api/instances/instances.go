@@ -17,8 +17,9 @@ import (
 //go:embed guide.md
 var guide string
 
-// page is how many things are read at once. Lists here have all pages.
-const page = 200
+// mostListed is how many things a list has: more than there are offers, and than any
+// account keeps.
+const mostListed = 10_000
 
 // Contract is the contract, served under /api/v2.
 func Contract() api.Contract {
@@ -49,18 +50,8 @@ type document[T any] struct {
 
 // offers are the offers that satisfy list_offers' filters, the cheapest first, in
 // all pages.
-func offers(x *api.Exchange, filters map[string]any) (list []ops.OfferView, err error) {
-	filters["limit"] = page
-	for {
-		out, err := api.Run[ops.OffersOut](x, "list_offers", filters)
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, out.Offers...); out.Next == "" {
-			return list, nil
-		}
-		filters["after"] = out.Next
-	}
+func offers(x *api.Exchange, filters map[string]any) ([]ops.OfferView, error) {
+	return api.All(x, "list_offers", filters, mostListed, ops.OffersOut.Page)
 }
 
 // toBeHad tells whether an offer can be had now, as far as is known.

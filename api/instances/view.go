@@ -105,24 +105,17 @@ func view(l *billing.PriceList, v ops.ServerView) (instance, error) {
 }
 
 func serveList(x *api.Exchange) (any, error) {
-	out := instances{[]instance{}}
-	for args := map[string]any{"failed": true, "limit": page}; ; {
-		found, err := api.Run[ops.ServersOut](x, "list_servers", args)
-		if err != nil {
+	found, err := api.All(x, "list_servers", map[string]any{"failed": true}, mostListed, ops.ServersOut.Page)
+	if err != nil {
+		return nil, err
+	}
+	out := instances{make([]instance, len(found))}
+	for i, v := range found {
+		if out.Instances[i], err = view(x.Prices(), v); err != nil {
 			return nil, err
 		}
-		for _, v := range found.Servers {
-			i, err := view(x.Prices(), v)
-			if err != nil {
-				return nil, err
-			}
-			out.Instances = append(out.Instances, i)
-		}
-		if found.Next == "" {
-			return document[instances]{out}, nil
-		}
-		args["after"] = found.Next
 	}
+	return document[instances]{out}, nil
 }
 
 // named is the input that names the instance in the path.

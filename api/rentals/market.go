@@ -51,7 +51,7 @@ func (b browse) args() map[string]any {
 		"country": b.Country, "area": b.Region, "durations": b.Durations, "min_vcpus": math.Ceil(b.Cores),
 		"min_cpu_score": math.Ceil(b.Score), "cpu_score_type": b.ScoreType, "min_memory_mb": math.Ceil(b.RAM * mbPerGB), "memory_types": b.RAMTypes,
 		"min_disk_gb": math.Ceil(b.Storage), "disk_types": b.DiskTypes, "min_network_mbps": math.Ceil(b.Bandwidth), "min_transfer_gb": math.Ceil(b.Traffic * gbPerTB),
-		"unmetered_only": b.Unlimited, "category": b.Category, "featured_only": b.FeaturedOnly, "limit": page,
+		"unmetered_only": b.Unlimited, "category": b.Category, "featured_only": b.FeaturedOnly,
 	}
 	for _, name := range []string{"country", "cpu_score_type", "category"} {
 		if args[name] == "" {
@@ -81,22 +81,14 @@ func serveAvailable(x *api.Exchange) ([]offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, args := []offer{}, in.args()
-	for {
-		out, err := api.Run[ops.OffersOut](x, "list_offers", args)
-		if err != nil {
-			return nil, err
+	found, err := api.All(x, "list_offers", in.args(), mostOffers, ops.OffersOut.Page)
+	list := []offer{}
+	for _, o := range found {
+		if o.Available == nil || *o.Available { // until the provider was asked, all are shown
+			list = append(list, viewOffer(o))
 		}
-		for _, o := range out.Offers {
-			if o.Available == nil || *o.Available { // until the provider was asked, all are shown
-				list = append(list, viewOffer(o))
-			}
-		}
-		if out.Next == "" {
-			return list, nil
-		}
-		args["after"] = out.Next
 	}
+	return list, err
 }
 
 // bracketed is the end of names like ram_types[] and ram_types[0].

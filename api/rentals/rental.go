@@ -11,11 +11,10 @@ import (
 	"berth/ops"
 )
 
-// most is how many rentals are listed at all, the newest ones; they are read page
-// by page.
+// How much is listed at all: the newest rentals, and more offers than there are.
 const (
-	most = 1000
-	page = 200
+	most       = 1000
+	mostOffers = 10_000
 )
 
 // Term is what the list and the detail of a rental have in common.
@@ -181,19 +180,8 @@ func paid(id string, amount berth.Micros) Transaction {
 }
 
 // rentalsOf are the caller's own rentals, newest first.
-func rentalsOf(x *api.Exchange) (list []ops.ServerView, err error) {
-	args := map[string]any{"all": true, "limit": page}
-	for len(list) < most {
-		out, err := api.Run[ops.ServersOut](x, "list_servers", args)
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, out.Servers...); out.Next == "" {
-			break
-		}
-		args["after"] = out.Next
-	}
-	return list, nil
+func rentalsOf(x *api.Exchange) ([]ops.ServerView, error) {
+	return api.All(x, "list_servers", map[string]any{"all": true}, most, ops.ServersOut.Page)
 }
 
 func serveRentals(x *api.Exchange) ([]listed[serverID], error) {
